@@ -1,0 +1,45 @@
+# `make reproduce`, `make test` and `make lab` set everything up by themselves: they need Python 3.11+ and make.
+PYTHON ?= python3
+PROFILE ?= class
+DATA ?= phantom
+BENCH ?=
+VENV := .venv
+READY := $(VENV)/.ready
+
+.PHONY: reproduce test lab bench lint notebooks lock clean
+.DELETE_ON_ERROR:
+
+reproduce: $(READY)
+	$(VENV)/bin/lvseg reproduce --profile $(PROFILE) --data "$(DATA)"
+
+test: $(READY)
+	$(VENV)/bin/python -m pytest
+
+lab: $(READY)
+	$(VENV)/bin/jupyter lab notebooks/00_start_here.ipynb
+
+bench: $(READY)
+	$(VENV)/bin/python -m benchmarks $(BENCH)
+
+lint: $(READY)
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+# The committed notebooks carry their outputs; 05 and 06 show a finished `make reproduce`.
+notebooks: $(READY)
+	$(VENV)/bin/jupyter nbconvert --to notebook --execute --inplace notebooks/0*.ipynb
+
+lock: $(READY)
+	$(VENV)/bin/pip install --quiet uv
+	$(VENV)/bin/python binder/lock.py
+
+clean:
+	rm -rf $(VENV) runs report
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "lvseg needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

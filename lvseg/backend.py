@@ -1,0 +1,37 @@
+"""Keras, imported once and without TensorFlow's start-up chatter, which would end up in every notebook.
+
+The backend is TensorFlow, or what `KERAS_BACKEND` says; where TensorFlow isn't installed but JAX is, JAX.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+
+@contextmanager
+def _muted() -> Iterator[None]:
+    """Send file descriptor 2 nowhere: the chatter is written by C++ code, past Python's `sys.stderr`."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)
+
+
+if "KERAS_BACKEND" not in os.environ and find_spec("tensorflow") is None and find_spec("jax"):
+    os.environ["KERAS_BACKEND"] = "jax"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+with _muted():
+    import keras
+
+__all__ = ["keras"]

@@ -1,0 +1,247 @@
+"""The command line: `lvseg doctor | data | train | evaluate | predict | notebook | reproduce`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lvseg.errors import ConfigError, LvsegError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Teach, reproduce and go beyond one paper on left-ventricle segmentation in echocardiography.",
+)
+data = typer.Typer(no_args_is_help=True, help="Make, check and split data sets.")
+app.add_typer(data, name="data")
+console = Console(highlight=False, soft_wrap=True)
+
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="NAME=VALUE", help="Change one choice of the experiment; repeat for more."),
+]
+Source = Annotated[
+    str,
+    typer.Option("--data", help="phantom, camus:DIR, labelme:DIR, images:DIR, echonet:DIR or pediatric:DIR."),
+]
+Profile = Annotated[str, typer.Option(help="smoke, class or paper: one code path, other sizes.")]
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends with one sentence and status 2, a failed run with status 1."""
+    from lvseg.runner import RunError
+
+    try:
+        app()
+    except RunError as error:
+        _fail(error, 1)
+    except LvsegError as error:
+        _fail(error, 2)
+
+
+def _fail(error: Exception, status: int) -> None:
+    print(f"lvseg: {' '.join(str(error).split())}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _pairs(texts: list[str] | None) -> dict[str, Any]:
+    """`name=value` texts as a dictionary; values are JSON where they can be, else plain text."""
+    pairs: dict[str, Any] = {}
+    for text in texts or []:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"{text!r} is no NAME=VALUE")
+        try:
+            pairs[name] = json.loads(value)
+        except ValueError:
+            pairs[name] = value
+    return pairs
+
+
+def _table(title: str, rows: list[tuple[str, ...]], *columns: str) -> None:
+    table = Table(*columns, title=title, show_header=bool(columns), title_justify="left")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine is and which profile fits it.
+
+    Example: `lvseg doctor`
+    """
+    from lvseg.machine import describe, fitting_profile
+
+    facts = describe()
+    _table("This machine", [(name, str(value)) for name, value in facts.items()])
+    console.print(fitting_profile(facts))
+
+
+@data.command("make")
+def data_make(
+    folder: Annotated[Path, typer.Argument(help="Where the LabelMe folders go, one per virtual patient.")],
+    patients: Annotated[int, typer.Option(min=1)] = 10,
+    frames: Annotated[int, typer.Option(min=1, help="Frames of each patient.")] = 50,
+    seed: Annotated[int, typer.Option(min=0)] = 2023,
+) -> None:
+    """Make a cohort of virtual patients, as PNG images with LabelMe outlines.
+
+    Example: `lvseg data make my_phantoms --patients 2 --frames 10`
+    """
+    from lvseg import phantom
+
+    phantom.write_labelme(phantom.cohort(patients, frames, seed), folder)
+    console.print(
+        f"{patients} virtual patients of {frames} frames in {folder}; train on them with --data labelme:{folder}"
+    )
+
+
+@data.command("check")
+def data_check(source: Annotated[str, typer.Argument(metavar="KIND:DIR")]) -> None:
+    """Report what a data set holds, what is missing, duplicates, and every bad file.
+
+    Example: `lvseg data check camus:CAMUS_public`
+    """
+    from lvseg.readers.check import check
+
+    found = check(source)
+    console.print(str(found))
+    if found.bad:
+        raise typer.Exit(2)
+
+
+@data.command("split")
+def data_split(
+    source: Annotated[str, typer.Argument(metavar="KIND:DIR")],
+    out: Annotated[Path, typer.Argument(help="The JSON file to write.")],
+    by: Annotated[str, typer.Option(help="patient, frame or own (the data set's own).")] = "patient",
+    seed: Annotated[int, typer.Option(min=0, help="Which fifth is tested: 0 to 4.")] = 0,
+) -> None:
+    """Write a split into train and test as a file with a checksum.
+
+    Example: `lvseg data split labelme:my_phantoms split.json`
+    """
+    from lvseg import dataset
+    from lvseg.readers import open_source
+
+    split = dataset.split_frames(open_source(source), by, seed)
+    split.save(out)
+    console.print(f"{len(split.train)} frames to train and {len(split.test)} to test, by {by}, in {out}")
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option(help="The run's folder.")],
+    model: Annotated[str, typer.Option(help="unet, resunet or improved_resunet.")] = "improved_resunet",
+    source: Source = "phantom",
+    profile: Profile = "class",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    change: Changes = None,
+) -> None:
+    """Train and evaluate one experiment in one folder; a killed run goes on where it was.
+
+    Examples: `lvseg train --out runs/first`, `lvseg train --out runs/real --data camus:CAMUS_public --set split=own`
+    """
+    from lvseg import profiles
+
+    experiment = profiles.experiment(profile, **{"model": model, "data": source, "seed": seed, **_pairs(change)})
+    from lvseg import training
+
+    training.run(experiment, out)
+
+
+@app.command()
+def evaluate(
+    predicted: Annotated[Path, typer.Argument(help="A finished run's folder, or a folder of masks (PNG).")],
+    truth: Annotated[Path | None, typer.Argument(help="A folder of true masks (PNG) with the same names.")] = None,
+) -> None:
+    """Print a finished run's scores, or score a folder of masks against another.
+
+    Examples: `lvseg evaluate runs/first`, `lvseg evaluate predicted_masks true_masks`
+    """
+    from lvseg import evaluation, report
+
+    table = report.Run.load(predicted).frames if truth is None else evaluation.compare_folders(predicted, truth)
+    console.print(table.to_csv(index=False, float_format="%.4f"), end="")
+    console.print(f"mean Dice {table.dice.mean():.4f}, mean accuracy {table.acc.mean():.4f}, {len(table)} frames")
+
+
+@app.command()
+def predict(
+    inputs: Annotated[
+        list[Path], typer.Argument(help="Pictures, NIfTI, MetaImage, DICOM, video files, or folders of them.")
+    ],
+    out: Annotated[Path, typer.Option(help="Gets masks, overlays and measurements.csv.")],
+    weights: Annotated[
+        Path | None, typer.Option(help="A run's folder or a .keras file; the shipped one without.")
+    ] = None,
+) -> None:
+    """Segment the LV in images: an upright mask, an overlay and measurements for each frame.
+
+    Examples: `lvseg predict echo.dcm --out masks`, `lvseg predict patient0001_4CH_ED.nii.gz --weights runs/real --out masks`
+    """
+    missing = [path for path in inputs if not path.exists()]
+    if missing:
+        raise ConfigError(f"{missing[0]}: there is no such file or folder")
+    from lvseg import prediction
+
+    segmenter = prediction.Segmenter.load(weights or prediction.SHIPPED)
+    table, problems = prediction.predict(segmenter, inputs, out)
+    if len(table):
+        console.print(f"{len(table)} frames segmented in {out}")
+    for problem in problems:
+        print(f"lvseg: {' '.join(problem.split())}", file=sys.stderr)
+    if problems:
+        raise typer.Exit(2)
+
+
+@app.command()
+def notebook(
+    name: Annotated[str, typer.Argument(help="The notebook's name or number, such as 05.")],
+    out: Annotated[Path, typer.Option(help="The executed notebook to write.")],
+    parameter: Annotated[list[str] | None, typer.Option("-p", metavar="NAME=VALUE")] = None,
+    parameters: Annotated[Path | None, typer.Option(help="A JSON file of parameters.")] = None,
+) -> None:
+    """Execute one notebook of the course by papermill, its parameters checked before the kernel starts.
+
+    Example: `lvseg notebook 05 --out first.ipynb -p profile=smoke -p model=unet`
+    """
+    from lvseg import files, runner
+
+    given = files.read_json(parameters) if parameters else {}
+    runner.run_notebook(name, out.resolve(), {**given, **_pairs(parameter)})
+
+
+@app.command()
+def reproduce(
+    profile: Profile = "class",
+    source: Source = "phantom",
+    out: Annotated[Path, typer.Option(help="Gets runs/ and report/.")] = Path(),
+    model: Annotated[list[str] | None, typer.Option(help="Only these methods; repeat for more.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Only these seeds; repeat for more.")] = None,
+    change: Changes = None,
+    workflow_profile: Annotated[Path | None, typer.Option(help="A Snakemake profile, to run on a cluster.")] = None,
+) -> None:
+    """Reproduce the paper: notebook 05 once per method and seed, then 06; ends with report/index.html.
+
+    Finished runs are kept, so the same command goes on after a kill.
+
+    Examples: `lvseg reproduce`, `lvseg reproduce --data camus:CAMUS_public`, `lvseg reproduce --profile smoke --out /tmp/try`
+    """
+    from lvseg import runner
+
+    page = runner.reproduce(profile, source, out, model, seed, _pairs(change), workflow_profile)
+    console.print(f"done: {page}")
+
+
+if __name__ == "__main__":
+    main()

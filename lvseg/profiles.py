@@ -1,0 +1,129 @@
+"""The choices of one experiment as a typed, flat contract, and the three profiles: smoke, class, paper.
+
+An unknown or impossible choice is refused with a sentence. The three profiles are one code path: only sizes differ.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lvseg.errors import ConfigError
+
+IMPROVEMENTS: dict[str, dict[str, Any]] = {
+    "unet": {"inception": "none", "attention": "none", "slope": 0.0},
+    "resunet": {"inception": "none", "attention": "none", "slope": 0.0},
+    "improved_resunet": {"inception": "encoder", "attention": "gate", "slope": 0.01},
+}
+"""The paper's three improvements per method: ResUNet is the improved network with all three off (U8)."""
+
+
+class Contract(BaseModel):
+    """A frozen record that refuses unknown names; `of` turns pydantic's report into one `ConfigError` sentence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def of(cls, **choices: Any):
+        """Build the record from `choices`; raises `lvseg.ConfigError` that names the first wrong one."""
+        try:
+            return cls(**choices)
+        except ValidationError as error:
+            raise ConfigError(_sentence(cls, error)) from None
+
+
+class NetworkConfig(Contract):
+    """What a network is made of. U1 to U8 and U18 name the paper's open questions (`lvseg.paper.OPEN_QUESTIONS`)."""
+
+    model: Literal["unet", "resunet", "improved_resunet"] = "improved_resunet"
+    width: Annotated[int, Field(ge=4, le=256, multiple_of=4)] = 64
+    size: Annotated[int, Field(ge=16, le=2048, multiple_of=16)] = 256
+    channels: Literal[1, 3] = 3
+    wiring: Literal["two_stage", "preactivation", "postactivation"] = "two_stage"
+    inception: Literal["encoder", "encoder_decoder", "bottleneck", "none"] = "encoder"
+    inception_5x5: Literal["factorised", "whole"] = "factorised"
+    attention: Literal["gate", "cbam", "squeeze_excitation", "none"] = "gate"
+    slope: Annotated[float, Field(ge=0, le=1)] = 0.01
+    upsampling: Literal["bilinear", "nearest", "transposed"] = "bilinear"
+    skip: Literal["concatenate", "add"] = "concatenate"
+    batch_norm: bool = True
+    bn_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.99
+
+    @model_validator(mode="before")
+    @classmethod
+    def _improvements_of_the_method(cls, choices: Any) -> Any:
+        if isinstance(choices, dict):
+            return {**IMPROVEMENTS.get(choices.get("model", "improved_resunet"), {}), **choices}
+        return choices
+
+    @model_validator(mode="after")
+    def _possible(self):
+        if self.model == "unet" and self.inception != "none":
+            raise ValueError("unet has no residual block to hold an Inception module; choose inception='none'")
+        return self
+
+
+class Experiment(NetworkConfig):
+    """One experiment: a network, its data, and how it is trained. Flat, so that papermill can set each choice."""
+
+    profile: Literal["smoke", "class", "paper"] = "class"
+    data: str = "phantom"
+    split: Literal["patient", "frame", "own"] = "patient"
+    max_frames: Annotated[int, Field(ge=4)] | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    clahe: Literal["before", "after", "none"] = "before"
+    clip_limit: Annotated[float, Field(ge=0)] = 2.0
+    tiles: Annotated[int, Field(ge=1, le=64)] = 8
+    epochs: Annotated[int, Field(ge=1)] = 100
+    batch: Annotated[int, Field(ge=1)] = 4
+    rate: Annotated[float, Field(ge=0)] = 1e-4
+    schedule: Literal["constant", "warmup_cosine"] = "constant"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    augment: bool = False
+    alpha: Annotated[float, Field(ge=0)] = 1.0
+    beta: Annotated[float, Field(ge=0)] = 1.0
+    cross_entropy: Literal["mean", "sum"] = "mean"
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all choices: two experiments with one fingerprint are the same experiment."""
+        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()
+
+
+_SMOKE = {
+    "width": 4, "size": 64, "channels": 1, "max_frames": 16, "epochs": 2, "batch": 4, "rate": 3e-3,
+    "schedule": "warmup_cosine", "bn_momentum": 0.9, "augment": True,
+}  # fmt: skip
+_CLASS = {
+    "width": 8, "size": 64, "channels": 1, "epochs": 10, "batch": 8, "rate": 5e-3,
+    "schedule": "warmup_cosine", "bn_momentum": 0.9, "weight_decay": 1e-4, "augment": True,
+}  # fmt: skip
+_PAPER: dict[str, Any] = {}
+
+PROFILES: Mapping[str, Mapping[str, Any]] = {"smoke": _SMOKE, "class": _CLASS, "paper": _PAPER}
+"""smoke is for tests, class for two cores, paper as published (the contract's own defaults)."""
+
+SEEDS: Mapping[str, tuple[int, ...]] = {"smoke": (0,), "class": (0, 1, 2), "paper": (0, 1, 2)}
+"""The seeds that a reproduction runs per method (U19)."""
+
+
+def experiment(profile: str = "class", **changes: Any) -> Experiment:
+    """The experiment of `profile` with `changes`; raises `lvseg.ConfigError` for a name or value that doesn't exist."""
+    if profile not in PROFILES:
+        raise ConfigError(f"profile {profile!r} doesn't exist; choose one of: {', '.join(PROFILES)}")
+    return Experiment.of(**{**PROFILES[profile], "profile": profile, **changes})
+
+
+def _sentence(contract: type[BaseModel], error: ValidationError) -> str:
+    """The first problem that pydantic found, as one sentence that says what can be chosen."""
+    problem = error.errors()[0]
+    name = str(problem["loc"][0]) if problem["loc"] else ""
+    if problem["type"] == "extra_forbidden":
+        return f"parameter {name!r} doesn't exist; choose among: {', '.join(sorted(contract.model_fields))}"
+    if not name:
+        return problem["msg"].removeprefix("Value error, ")
+    return f"{name}={problem['input']!r} can't be used: {problem['msg'][0].lower()}{problem['msg'][1:]}"

@@ -1,0 +1,156 @@
+"""What all readers share: errors that name the file, checks on pixels, frames' names, and filled outlines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from lvseg.errors import DataError, LvsegError
+from lvseg.readers.record import Frame, Pixels
+
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+VOLUMES = (".nii.gz", ".nii", ".mhd")
+VIDEOS = (".avi", ".mp4")
+_ENDINGS = (*PICTURES, *VIDEOS, *VOLUMES, ".dcm", ".dicom", ".json")
+
+# A damaged or hostile header must not take the machine's memory: limits for one file.
+MAX_BYTES = 256 * 2**20
+MAX_PIXELS = 64 * 2**20
+MAX_FRAMES = 9_999
+
+_VIEWS = {"4CH": "4CH", "A4C": "4CH", "2CH": "2CH", "A2C": "2CH", "PSAX": "PSAX"}
+_PHASES = ("ED", "ES")
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn whatever a parser raises on a damaged file into one `DataError` that names `path`."""
+    try:
+        yield
+    except LvsegError:
+        raise
+    except FileNotFoundError as error:
+        raise DataError(f"{error.filename or path}: there is no such file; restore it") from None
+    except Exception as error:  # parsers raise anything at all on damaged bytes
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise DataError(f"{path}: can't be read ({reason}); restore it from its source") from error
+
+
+def check_size(path: Path, shape: Sequence[int]) -> None:
+    """Refuse a declared shape (axes in any order) before memory is taken for it."""
+    if min(shape) < 1 or np.prod([float(n) for n in shape]) > MAX_PIXELS:
+        raise DataError(f"{path}: declares {_times(shape)} pixels, not 1 to {MAX_PIXELS}; restore or cut the file")
+
+
+def check_spacing(path: Path, row: float, column: float) -> tuple[float, float]:
+    """The (row, column) size of a pixel in mm, if an echo image can have it; single precision is rounded."""
+    if not (0.001 <= row <= 10 and 0.001 <= column <= 10):  # so written, NaN is refused too
+        raise DataError(f"{path}: states pixels of {row:g} x {column:g} mm; correct its spacing (0.001 to 10 mm)")
+    return round(float(row), 6), round(float(column), 6)
+
+
+def grey_levels(path: Path, values: np.ndarray) -> np.ndarray:
+    """Two-dimensional values of 0 to 255 as uint8; nothing is rescaled, fractions are rounded.
+
+    Raises `DataError` on any other range, on NaN, and on fractions within 0 to 1, which would come out black.
+    """
+    if values.ndim != 2 or values.dtype.kind not in "buif":
+        raise DataError(f"{path}: holds {_times(values.shape)} {values.dtype} values, not one grey image")
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0 and high <= 255):  # so written, NaN is refused too
+        raise DataError(f"{path}: has values from {low:g} to {high:g}; rescale it to grey levels 0 to 255")
+    if values.dtype.kind == "f" and 0 < high <= 1:
+        raise DataError(f"{path}: has fractions from {low:g} to {high:g}; multiply them by 255")
+    return np.ascontiguousarray(np.rint(values).astype(np.uint8))
+
+
+def check_outline(path: Path, points: object, least: int = 3) -> np.ndarray:
+    """Points (x, y) as a float array (n, 2): at least `least`, all finite and somewhere near an image."""
+    outline = np.asarray(points, dtype=float)
+    if outline.ndim != 2 or outline.shape[1] != 2 or len(outline) < least or not (np.abs(outline) < 1e5).all():
+        raise DataError(f"{path}: an outline isn't a list of {least} or more points (x, y); draw it again")
+    return outline
+
+
+def inside(outline: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Fill a closed outline: True where a pixel's centre lies inside it (even-odd rule).
+
+    outline: float array (points, 2) of x, y, where the centre of the first pixel is (0, 0).
+    Returns a bool array of `shape`. Its area is the polygon's, without bias; drawing routines (OpenCV's,
+    Pillow's) add the boundary's pixels, about 4 % of a left ventricle on 112 x 112 pixels.
+    """
+    height, width = shape
+    crossings = np.zeros((height, width + 1), np.int32)
+    for (x0, y0), (x1, y1) in zip(outline, np.roll(outline, -1, axis=0), strict=True):
+        top, bottom = sorted((y0, y1))
+        rows = np.arange(max(0, np.ceil(top)), min(height, np.ceil(bottom)), dtype=int)
+        if len(rows):
+            x = x0 + (rows - y0) * (x1 - x0) / (y1 - y0)
+            crossings[rows, np.clip(np.ceil(x), 0, width).astype(int)] += 1
+    return np.cumsum(crossings[:, :width], axis=1) % 2 == 1
+
+
+def files_below(root: Path) -> list[Path]:
+    """All files in `root` and its sub-folders in a stable order, without hidden ones."""
+    files = (path for path in root.rglob("*") if path.is_file())
+    return sorted(path for path in files if not re.search(r"(^|/)\.", path.relative_to(root).as_posix()))
+
+
+def stem(path: Path) -> str:
+    """The file's name without a known ending: `a.nii.gz` -> `a`, but a DICOM's `1.2.840.10008` stays."""
+    ending = next((end for end in _ENDINGS if path.name.lower().endswith(end)), "")
+    return path.name[: len(path.name) - len(ending)]
+
+
+def is_label(path: Path) -> bool:
+    """Whether the name says that the file holds labels or our own output, not an image to segment."""
+    return stem(path).endswith(("_gt", "_mask", "_overlay"))
+
+
+def safe(name: str) -> str:
+    """`name` with everything but letters, digits, `_`, `.` and `-` replaced."""
+    return re.sub(r"[^\w.-]", "-", name)
+
+
+def numbered(name: str, index: int) -> str:
+    """The name of frame `index` (from 0) of a cine; names count from 1: `name_0001`."""
+    return f"{safe(name)}_{index + 1:04d}"
+
+
+def frame_of(root: Path, path: Path, load: Callable[[], Pixels], *files: Path) -> Frame:
+    """The frame in `path` (and `files` beside it), described by its place below `root` alone.
+
+    name: the path below `root` without its ending, folders joined with `_`.
+    patient: the first sub-folder; without one, the part of the name before its first `_` (`p03_ED` -> `p03`).
+    view, phase: the parts of the name between `_` that are one (`4CH`, `A4C`, `ED`, ...).
+    """
+    folders = path.relative_to(root).parts[:-1]
+    parts = stem(path).split("_")
+    return Frame(
+        name=safe("_".join((*folders, stem(path)))),
+        patient=safe(folders[0] if folders else parts[0]),
+        load=load,
+        view=next((_VIEWS[part.upper()] for part in parts if part.upper() in _VIEWS), ""),
+        phase=next((part.upper() for part in parts if part.upper() in _PHASES), ""),
+        files=(path, *files),
+    )
+
+
+def cine_of(root: Path, path: Path, count: int, read: Callable[[Path, int], Pixels]) -> list[Frame]:
+    """The `count` frames of one file, numbered if there are several; `read(path, index)` reads one."""
+    if not 1 <= count <= MAX_FRAMES:
+        raise DataError(f"{path}: declares {count} frames, not 1 to {MAX_FRAMES}; restore or cut the file")
+    first = frame_of(root, path, partial(read, path, 0))
+    if count == 1:
+        return [first]
+    return [replace(first, name=numbered(first.name, i), load=partial(read, path, i)) for i in range(count)]
+
+
+def _times(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))

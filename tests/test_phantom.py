@@ -1,0 +1,374 @@
+"""The phantom against independent oracles: closed formulas, plain counting of pixels, speckle theory, real outlines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from matplotlib.path import Path as Polygon
+
+from lvseg import phantom
+from lvseg.errors import ConfigError
+from lvseg.phantom import POPULATIONS, Patient, cohort, render, sample_patient, volume_fraction, write_labelme
+from lvseg.readers import open_source
+
+REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "camus"
+EVERY = [(seed, population) for population in POPULATIONS for seed in (0, 1, 2)]
+
+
+def half_ellipsoid(**changes: float) -> Patient:
+    """A patient whose cavity is half an ellipsoid of revolution, upright, and who sees it at good quality."""
+    plain = {
+        "edv_ml": 100.0,
+        "width_to_length": 0.6,
+        "apex_power": 2.0,
+        "widest_at": 0.9999,
+        "annulus_to_width": 1.0,
+        "bend": 0.0,
+        "mitral_tilt_deg": 0.0,
+        "irregularity": 0.0,
+        "hypokinesia": 0.0,
+        "axis_tilt_deg": 0.0,
+        "apex_depth_mm": 40.0,
+        "apex_offset_mm": 0.0,
+        "depth_mm": 160.0,
+        "sector_deg": 80.0,
+        "margin_mm": 0.0,
+    }
+    return replace(sample_patient(3, "adult"), **(plain | changes))
+
+
+def digest(image: np.ndarray) -> str:
+    return hashlib.sha256(image.tobytes()).hexdigest()
+
+
+# ------------------------------------------------------------------------------------------------- geometry
+
+
+def test_the_cavity_is_the_solid_it_says():
+    frame = render(half_ellipsoid(), 0.0)
+    length = (6 * 100_000 / (np.pi * 0.6**2)) ** (1 / 3)  # half an ellipsoid: V = 2/3 pi a^2 L, a = 0.3 L
+    assert np.ptp(frame.contour_mm[:, 1]) == pytest.approx(length, rel=2e-3)
+    assert np.ptp(frame.contour_mm[:, 0]) == pytest.approx(0.6 * length, rel=2e-3)
+    assert frame.area_mm2 == pytest.approx(np.pi / 4 * 0.6 * length**2, rel=2e-3)
+    assert frame.volume_ml == pytest.approx(100)
+
+
+@pytest.mark.parametrize("phase", [0.0, 0.2, 0.45])
+def test_disks_counted_in_the_mask_give_the_volume(phase: float):
+    frame = render(half_ellipsoid(edv_ml=130.0, irregularity=0.05, hypokinesia=0.4), phase)
+    widths = frame.mask.sum(axis=1) * frame.spacing_mm[1]
+    assert (np.pi / 4 * widths**2).sum() * frame.spacing_mm[0] / 1000 == pytest.approx(frame.volume_ml, rel=0.02)
+
+
+@pytest.mark.parametrize(("seed", "population"), EVERY)
+@pytest.mark.parametrize("phase", [0.0, 0.4])
+def test_the_mask_is_the_contour(seed: int, population: str, phase: float):
+    frame = render(sample_patient(seed, population), phase)
+    spacing = frame.spacing_mm[0]
+    centres = np.stack(np.meshgrid(*(np.arange(n) + 0.5 for n in frame.mask.shape[::-1])), axis=-1) * spacing
+    expected = Polygon(frame.contour_mm).contains_points(centres.reshape(-1, 2)).reshape(frame.mask.shape)
+    assert (frame.mask != expected).sum() <= 2  # a centre on the line may fall on either side
+    assert frame.area_mm2 == pytest.approx(frame.mask.sum() * spacing**2, rel=0.01)
+    assert cv2.connectedComponents(frame.mask.astype(np.uint8))[0] == 2
+
+
+@pytest.mark.parametrize(("seed", "population"), EVERY)
+def test_the_cavity_lies_within_the_sector(seed: int, population: str):
+    patient = sample_patient(seed, population)
+    for view in phantom.VIEWS:
+        x, z = render(replace(patient, view=view), 0.0).contour_mm.T - patient.margin_mm
+        x = x - patient.half_width_mm
+        assert np.degrees(np.abs(np.arctan2(x, z))).max() < patient.sector_deg / 2
+        assert np.hypot(x, z).max() < patient.depth_mm
+
+
+@pytest.mark.parametrize(("seed", "population"), EVERY)
+def test_labels_agree_with_the_mask_and_with_anatomy(seed: int, population: str):
+    frame = render(sample_patient(seed, population), 0.3)
+    assert frame.labels.dtype == np.uint8 and frame.labels.max() <= 3
+    assert np.array_equal(frame.labels == 1, frame.mask)
+    ring = cv2.dilate(frame.mask.astype(np.uint8), np.ones((5, 5))).astype(bool) & ~frame.mask
+    assert np.isin(frame.labels[ring], (2, 3)).mean() > 0.8  # wall all round, but for the mitral plane
+    assert (frame.labels[ring] == 2).mean() > 0.7
+    rows = np.arange(frame.labels.shape[0])[:, None] * np.ones_like(frame.labels)
+    if (frame.labels == 3).any():
+        assert rows[frame.labels == 3].mean() > rows[frame.mask].max() - 0.3 * np.ptp(rows[frame.mask])
+
+
+def test_the_wall_is_as_thick_as_asked():
+    patient = half_ellipsoid(wall_mm=10.0)
+    frame = render(patient, 0.0)
+    row = int((40 + 0.6 * np.ptp(frame.contour_mm[:, 1])) / frame.spacing_mm[0])
+    assert (frame.labels[row] == 2).sum() * frame.spacing_mm[1] == pytest.approx(2 * 10, abs=2)
+
+
+# --------------------------------------------------------------------------------------------- the heartbeat
+
+
+@pytest.mark.parametrize("ejection_fraction", [0.2, 0.5, 0.75])
+@pytest.mark.parametrize("hypokinesia", [0.0, 0.6])
+def test_the_ejection_fraction_is_the_one_asked_for(ejection_fraction: float, hypokinesia: float):
+    patient = half_ellipsoid(ejection_fraction=ejection_fraction, hypokinesia=hypokinesia)
+    phases = np.linspace(0, 1, 400, endpoint=False)
+    volumes = [patient.edv_ml * volume_fraction(patient, phase) for phase in phases]
+    assert volumes[0] == max(volumes) == patient.edv_ml
+    assert 1 - min(volumes) / max(volumes) == pytest.approx(ejection_fraction, abs=1e-3)
+    disks = [
+        (render(patient, phase).mask.sum(axis=1).astype(float) ** 2).sum()
+        for phase in (0.0, phases[int(np.argmin(volumes))])
+    ]
+    assert 1 - disks[1] / disks[0] == pytest.approx(ejection_fraction, abs=0.02)
+
+
+def test_the_beat_is_smooth_and_closes():
+    patient = sample_patient(5, "child")
+    assert replace(patient, heart_rate_bpm=60.0).systole == pytest.approx(0.546 - 0.126)  # of one second
+    curve = np.array([volume_fraction(patient, phase) for phase in np.linspace(0, 1, 1001)])
+    assert curve[-1] == pytest.approx(curve[0])
+    assert np.abs(np.diff(curve)).max() < 0.01
+    falling = np.diff(curve) < -1e-9
+    assert falling[: int(1000 * patient.systole) - 1].all() and not falling[int(1000 * patient.systole) + 1 :].any()
+
+
+def test_a_hypokinetic_wall_moves_less():
+    moved = []
+    for hypokinesia in (0.0, 0.6):
+        patient = half_ellipsoid(hypokinesia=hypokinesia, hypokinesia_at=1.0)  # where the ellipsoid is widest
+        for phase in (0.0, patient.systole):
+            frame = render(patient, phase)
+            moved.append(frame.contour_mm[:, 0].max())
+    assert moved[2] - moved[3] < 0.75 * (moved[0] - moved[1])
+
+
+# --------------------------------------------------------------------------------------------------- chance
+
+
+def test_the_same_seeds_give_the_same_bytes_and_others_do_not():
+    patient = sample_patient(7, "random")
+    assert sample_patient(7, "random") == patient != sample_patient(8, "random")
+    first = render(patient, 0.2, seed=1)
+    assert digest(first.image) == digest(render(patient, 0.2, seed=1).image)
+    assert digest(first.image) != digest(render(patient, 0.2, seed=2).image)
+    other = replace(patient, seed=patient.seed + 1)
+    assert digest(first.image) != digest(render(other, 0.2, seed=1).image)
+
+
+def test_frames_depend_neither_on_order_nor_on_threads():
+    frames = cohort(n_patients=2, n_frames=3, seed=11)
+    threads = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(1)
+        forwards = [digest(frame.read().image) for frame in frames]
+        cv2.setNumThreads(4)
+        backwards = [digest(frame.read().image) for frame in reversed(frames)]
+    finally:
+        cv2.setNumThreads(threads)
+    assert forwards == backwards[::-1]
+    assert len(set(forwards)) == len(forwards)
+
+
+def fine_grain(image: np.ndarray) -> np.ndarray:
+    return image - cv2.GaussianBlur(image.astype(float), (0, 0), 6)
+
+
+def test_speckle_stays_with_the_tissue_and_noise_does_not():
+    patient = half_ellipsoid(septum_db=6.0, noise_db=-15.0, smoothing_mm=0.1, blood_db=-60.0)
+    one, two = render(patient, 0.0, seed=1), render(patient, 0.0, seed=2)
+    columns = np.arange(one.image.shape[1]) * np.ones_like(one.image)
+    septum = (one.labels == 2) & (columns < columns[one.mask].mean() - 20)
+    core = cv2.erode(one.mask.astype(np.uint8), np.ones((25, 25))).astype(bool)
+    grains = fine_grain(one.image), fine_grain(two.image)
+    assert np.corrcoef(grains[0][septum], grains[1][septum])[0, 1] > 0.7
+    assert np.corrcoef(grains[0][core], grains[1][core])[0, 1] < 0.3
+
+
+def test_speckle_moves_with_the_wall():
+    patient = half_ellipsoid(
+        septum_db=6.0, noise_db=-25.0, haze_db=-25.0, shadow_db=0.0, edge_loss_db=0.0, ejection_fraction=0.6,
+        slice_mm=2.0, frequency_mhz=3.0,
+    )  # fmt: skip
+    early, late = render(patient, 0.0), render(patient, 0.35 * patient.systole)
+    followed, fixed = [], []
+    for index in range(15, 45):  # along the septum, whose points are the same in both contours
+        patches = []
+        for frame, contour in ((early, early.contour_mm), (late, late.contour_mm), (late, early.contour_mm)):
+            centre = contour[index] / frame.spacing_mm[0] - [12, 0]  # within the wall
+            patches.append(cv2.getRectSubPix(fine_grain(frame.image).astype(np.float32), (17, 17), centre).ravel())
+        followed.append(np.corrcoef(patches[0], patches[1])[0, 1])
+        fixed.append(np.corrcoef(patches[0], patches[2])[0, 1])
+    moved = np.linalg.norm(early.contour_mm[15:45] - late.contour_mm[15:45], axis=1)
+    assert moved.min() > 1.5
+    assert np.mean(followed) > 0.45 > np.mean(fixed) + 0.2
+
+
+# --------------------------------------------------------------------------------------------------- speckle
+
+
+def reflectors(seed: int) -> np.ndarray:
+    shape = (phantom.SAMPLES, phantom.BEAMS, 2)
+    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+
+
+def test_fully_developed_speckle_is_rayleigh():
+    patient = half_ellipsoid()
+    envelope = np.sqrt(np.stack([phantom.echo_power(patient, reflectors(seed)) for seed in range(4)]))
+    assert envelope.mean() / envelope.std() == pytest.approx(np.sqrt(np.pi / (4 - np.pi)), abs=0.05)  # 1.91
+    assert (envelope**2).mean() == pytest.approx(1, abs=0.05)
+
+
+def test_lateral_correlation_grows_with_depth_as_the_beam_does():
+    # For a Gaussian beam whose amplitude is w wide at half maximum, the intensity's autocorrelation halves at w / 2.
+    patient = half_ellipsoid(frequency_mhz=2.0, aperture_mm=14.0)
+    lags = {}
+    for seed in range(12):
+        power = phantom.echo_power(patient, reflectors(seed))
+        power = np.clip(power * 20, 0, 255)  # grey levels
+        image, spacing, _ = phantom._scan_convert(patient, power)
+        centre = image.shape[1] // 2
+        for depth in (50, 75, 100, 125):
+            reach = int(0.1 * depth / spacing)
+            band = image[int((depth - 4) / spacing) : int((depth + 4) / spacing), centre - reach : centre + reach]
+            lags.setdefault(depth, []).append(half_lag(band.astype(float)) * spacing)
+    measured = {depth: np.mean(values) for depth, values in lags.items()}
+    for depth, lag in measured.items():
+        assert lag == pytest.approx(1.54 / 2.0 * depth / 14.0 / 2, rel=0.2)
+    assert measured[125] / measured[50] == pytest.approx(2.5, rel=0.2)
+
+
+def half_lag(band: np.ndarray) -> float:
+    """Columns after which the autocorrelation along the rows has fallen to one half, interpolated."""
+    band = band - band.mean()
+    curve = [1.0] + [
+        float((band[:, k:] * band[:, :-k]).mean() / (band**2).mean()) for k in range(1, band.shape[1] // 2)
+    ]
+    k = int(np.argmax(np.array(curve) < 0.5))
+    return k - 1 + (curve[k - 1] - 0.5) / (curve[k - 1] - curve[k])
+
+
+def test_blood_is_darker_than_the_septum_and_outside_the_sector_is_black():
+    frame = render(half_ellipsoid(septum_db=6.0, blood_db=-30.0, haze_db=-20.0, shadow_db=0.0), 0.0)
+    rows, columns = np.indices(frame.image.shape)
+    septum = (frame.labels == 2) & (columns < columns[frame.mask].mean()) & (rows > rows[frame.mask].mean())
+    assert frame.image[septum].mean() > frame.image[frame.mask].mean() + 25
+    spacing = frame.spacing_mm[0]
+    x, z = (columns + 0.5) * spacing - frame.image.shape[1] * spacing / 2, (rows + 0.5) * spacing
+    outside = (np.degrees(np.abs(np.arctan2(x, z))) > 41) | (np.hypot(x, z) > 161)
+    assert frame.image[outside].max() == 0 and outside.mean() > 0.2
+
+
+# ------------------------------------------------------------------------------------------------- data sets
+
+
+def test_a_cohort_is_lazy_named_and_marked():
+    frames = cohort(n_patients=2, n_frames=10, seed=4)
+    assert [frame.name for frame in frames] == sorted({frame.name for frame in frames}) and len(frames) == 20
+    assert frames[12].name == "phantom-p02-f03" and frames[12].patient == "phantom-p02"
+    assert {frame.view for frame in frames} == {"4CH"} and {frame.subset for frame in frames} == {""}
+    for patient in {frame.patient for frame in frames}:
+        own = [frame for frame in frames if frame.patient == patient]
+        areas = {frame.phase: [] for frame in own}
+        for frame in own:
+            pixels = frame.read()
+            assert pixels.image.dtype == np.uint8 and pixels.mask.shape == pixels.image.shape
+            areas[frame.phase].append(pixels.mask.sum() * pixels.spacing_mm[0] ** 2)
+        assert len(areas["ED"]) == len(areas["ES"]) == 1
+        assert areas["ED"][0] >= 0.97 * max(areas[""]) and areas["ES"][0] <= 1.03 * min(areas[""])
+
+
+def test_the_default_cohort_is_the_papers_size_and_its_patients_differ():
+    frames = cohort()
+    assert len(frames) == 500 and len({frame.patient for frame in frames}) == 10
+    first = [frame.read() for frame in frames[::50]]
+    shares = [pixels.mask.mean() for pixels in first]
+    brightness = [pixels.image[pixels.mask].mean() for pixels in first]
+    assert max(shares) > 1.5 * min(shares) and max(brightness) > 1.5 * min(brightness)
+
+
+def test_a_cohorts_nudged_probe_still_sees_the_whole_cavity():
+    for frame in cohort(n_patients=4, n_frames=5, seed=9):
+        mask = frame.read().mask
+        assert not mask[0].any() and not mask[-1].any() and not mask[:, 0].any() and not mask[:, -1].any()
+
+
+def test_labelme_files_hold_exactly_the_mask(tmp_path: Path):
+    frames = cohort(n_patients=2, n_frames=2, seed=6)
+    write_labelme(frames, tmp_path)
+    assert not list(tmp_path.rglob(".*"))
+    for frame in frames:
+        pixels = frame.read()
+        path = tmp_path / frame.patient / f"{frame.name}.json"
+        content = json.loads(path.read_text(encoding="utf-8"))
+        assert set(content) == {
+            "version", "flags", "shapes", "imagePath", "imageData", "imageHeight", "imageWidth"
+        }  # fmt: skip
+        (shape,) = content["shapes"]
+        assert (shape["label"], shape["shape_type"]) == ("LV", "polygon")
+        assert (content["imageHeight"], content["imageWidth"]) == pixels.mask.shape
+        image = cv2.imread(str(path.parent / content["imagePath"]), cv2.IMREAD_UNCHANGED)
+        assert np.array_equal(image, pixels.image)
+        centres = np.stack(np.meshgrid(*(np.arange(n) + 0.5 for n in pixels.mask.shape[::-1])), axis=-1)
+        drawn = Polygon(shape["points"]).contains_points(centres.reshape(-1, 2)).reshape(pixels.mask.shape)
+        assert np.array_equal(drawn, pixels.mask)
+    read = open_source(f"labelme:{tmp_path}")
+    assert [frame.patient for frame in read] == [frame.patient for frame in frames]
+    assert all(np.array_equal(a.read().mask, b.read().mask) for a, b in zip(read, frames, strict=True))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: sample_patient(1, "martian"),
+        lambda: sample_patient(1, "child", view="PLAX"),
+        lambda: sample_patient(-1),
+        lambda: cohort(n_patients=0),
+    ],
+)
+def test_impossible_choices_are_refused(wrong):
+    with pytest.raises(ConfigError):
+        wrong()
+
+
+def test_every_number_stays_within_its_range():
+    for population in POPULATIONS:
+        patients = [sample_patient(seed, population) for seed in range(30)]
+        for field in (f for f in fields(Patient) if f.metadata):
+            low, high = field.metadata[population]
+            values = [getattr(patient, field.name) for patient in patients]
+            assert low <= min(values) and max(values) <= high
+            assert low == high or len(set(values)) == len(values)
+
+
+# --------------------------------------------------------------------------------------------- real outlines
+
+
+def measures(mask: np.ndarray, spacing: float) -> tuple[float, float, float]:
+    """Share of the image, long axis (4 standard deviations along it, mm), and short axis / long axis."""
+    points = np.argwhere(mask) * spacing
+    short, long = np.sqrt(np.linalg.eigvalsh(np.cov(points.T)))
+    return float(mask.mean()), 4 * float(long), float(short / long)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="needs CAMUS in ../shared/data/camus")
+@pytest.mark.parametrize("population", ["adult", "random"])
+def test_real_outlines_lie_within_the_phantoms_spread(population: str):
+    nibabel = pytest.importorskip("nibabel")
+    names = (REAL / "database_split" / "subgroup_training.txt").read_text().split()[::13]
+    real = []
+    for name in names:
+        path = REAL / "database_nifti" / name / f"{name}_4CH_ED_gt.nii.gz"
+        if path.is_file():
+            volume = nibabel.load(path)
+            real.append(measures(np.asarray(volume.dataobj).T == 1, float(volume.header.get_zooms()[0])))
+    ours = []
+    for seed in range(40):
+        frame = render(sample_patient(seed, population), 0.0)
+        ours.append(measures(frame.mask, frame.spacing_mm[0]))
+    low, high = np.min(ours, axis=0), np.max(ours, axis=0)
+    covered = np.all((np.array(real) >= low) & (np.array(real) <= high), axis=1)
+    assert len(real) > 20 and covered.mean() > 0.9
