@@ -12,7 +12,26 @@ from lvseg.errors import ConfigError, DataError, LvsegError
 __version__ = "0.1.0"
 
 _MODULES = frozenset(
-    ["blocks", "clahe", "clinical", "dataset", "evaluation", "figures", "losses", "metrics", "networks", "paper", "phantom", "prediction", "profiles", "readers", "report", "runner", "training", "widgets"]
+    [
+        "blocks",
+        "clahe",
+        "clinical",
+        "dataset",
+        "evaluation",
+        "figures",
+        "losses",
+        "metrics",
+        "networks",
+        "paper",
+        "phantom",
+        "prediction",
+        "profiles",
+        "readers",
+        "report",
+        "runner",
+        "training",
+        "widgets",
+    ]
 )
 
 __all__ = ["ConfigError", "DataError", "LvsegError", "__version__", *sorted(_MODULES)]

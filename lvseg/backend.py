@@ -33,5 +33,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 with _muted():
     import keras
+    from keras import KerasTensor, layers, ops
 
-__all__ = ["keras"]
+__all__ = ["KerasTensor", "keras", "layers", "ops"]

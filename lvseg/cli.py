@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +13,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lvseg.errors import ConfigError, LvsegError
+from lvseg.errors import ConfigError, DataError, LvsegError
 
+# Every command imports what it needs when it is called, so that help is quick.
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -22,34 +25,43 @@ app = typer.Typer(
 )
 data = typer.Typer(no_args_is_help=True, help="Make, check and split data sets.")
 app.add_typer(data, name="data")
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)  # file names are no markup
 
-Changes = Annotated[
-    list[str] | None,
-    typer.Option("--set", "-s", metavar="NAME=VALUE", help="Change one choice of the experiment; repeat for more."),
-]
-Source = Annotated[
-    str,
-    typer.Option("--data", help="phantom, camus:DIR, labelme:DIR, images:DIR, echonet:DIR or pediatric:DIR."),
-]
-Profile = Annotated[str, typer.Option(help="smoke, class or paper: one code path, other sizes.")]
+OWN_OPTIONS = ("model", "data", "seed", "profile")
+"""The choices of an experiment that have an option of their own, so that --set doesn't take them."""
 
 
 def main() -> None:
     """Run the command line; a user's mistake ends with one sentence and status 2, a failed run with status 1."""
-    from lvseg.runner import RunError
-
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be more than the terminal can show
     try:
-        app()
-    except RunError as error:
-        _fail(error, 1)
+        app(prog_name="lvseg")
+    except (ConfigError, DataError) as error:
+        _say(str(error))
+        sys.exit(2)
     except LvsegError as error:
-        _fail(error, 2)
+        _say(str(error))
+        sys.exit(1)
+    except OSError as error:  # a full disk, a file in a folder's place, a folder that is read-only
+        _say(f"{error.filename or 'a file'}: {error.strerror or error}; mend that or choose another place")
+        sys.exit(2)
 
 
-def _fail(error: Exception, status: int) -> None:
-    print(f"lvseg: {' '.join(str(error).split())}", file=sys.stderr)
-    sys.exit(status)
+def _say(sentence: str) -> None:
+    """One line on stderr, whatever the names in it hold."""
+    line = " ".join(sentence.split())
+    print(f"lvseg: {''.join(c if c.isprintable() else '?' for c in line)}", file=sys.stderr)
+
+
+def _folder_to_write(folder: Path) -> Path:
+    """Refuse, before any work is done, an output folder that can't be made or written; nothing is made yet."""
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise ConfigError(f"{folder}: can't be a folder, as {existing} is a file; choose another")
+    if not os.access(existing, os.W_OK):
+        raise ConfigError(f"{folder}: can't be written, as {existing} is read-only; choose another")
+    return folder
 
 
 def _pairs(texts: list[str] | None) -> dict[str, Any]:
@@ -66,11 +78,30 @@ def _pairs(texts: list[str] | None) -> dict[str, Any]:
     return pairs
 
 
-def _table(title: str, rows: list[tuple[str, ...]], *columns: str) -> None:
-    table = Table(*columns, title=title, show_header=bool(columns), title_justify="left")
+def _changes(texts: list[str] | None) -> dict[str, Any]:
+    """What `--set` asks for."""
+    changes = _pairs(texts)
+    if own := [name for name in OWN_OPTIONS if name in changes]:
+        raise ConfigError(f"--set {own[0]}: has an option of its own; give it as --{own[0]}")
+    return changes
+
+
+def _table(title: str, rows: list[tuple[str, str]]) -> None:
+    table = Table(title=title, show_header=False, title_justify="left")
     for row in rows:
         table.add_row(*row)
     console.print(table)
+
+
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="NAME=VALUE", help="Change one choice of the experiment; repeat for more."),
+]
+Source = Annotated[
+    str,
+    typer.Option("--data", help="phantom, camus:DIR, labelme:DIR, images:DIR, echonet:DIR or pediatric:DIR."),
+]
+Profile = Annotated[str, typer.Option(help="smoke, class or paper: one code path, other sizes.")]
 
 
 @app.command()
@@ -88,14 +119,16 @@ def doctor() -> None:
 
 @data.command("make")
 def data_make(
-    folder: Annotated[Path, typer.Argument(help="Where the LabelMe folders go, one per virtual patient.")],
+    folder: Annotated[
+        Path, typer.Argument(callback=_folder_to_write, help="Gets LabelMe folders, one per virtual patient.")
+    ],
     patients: Annotated[int, typer.Option(min=1)] = 10,
     frames: Annotated[int, typer.Option(min=1, help="Frames of each patient.")] = 50,
     seed: Annotated[int, typer.Option(min=0)] = 2023,
 ) -> None:
     """Make a cohort of virtual patients, as PNG images with LabelMe outlines.
 
-    Example: `lvseg data make my_phantoms --patients 2 --frames 10`
+    Example: `lvseg data make my_phantoms --patients 5 --frames 10`
     """
     from lvseg import phantom
 
@@ -107,14 +140,22 @@ def data_make(
 
 @data.command("check")
 def data_check(source: Annotated[str, typer.Argument(metavar="KIND:DIR")]) -> None:
-    """Report what a data set holds, what is missing, duplicates, and every bad file.
+    """Report what a data set holds, what is missing, look-alikes, and every bad file.
 
-    Example: `lvseg data check camus:CAMUS_public`
+    Example: `lvseg data check labelme:my_phantoms`
     """
     from lvseg.readers.check import check
 
     found = check(source)
-    console.print(str(found))
+    counts = {"view": found.views, "phase": found.phases, "subset": found.subsets}
+    rows = [("frames", str(found.frames)), ("patients", str(found.patients))]
+    rows += [(what, ", ".join(f"{n} {name or 'not known'}" for name, n in c.items())) for what, c in counts.items()]
+    rows += [("missing files", str(len(found.missing))), ("bad frames", str(len(found.bad)))]
+    _table(source, rows)
+    for pair in found.twins:
+        console.print(f"{' and '.join(pair)} show nearly the same picture: keep them on one side of a split")
+    for sentence in found.bad.values():
+        _say(sentence)
     if found.bad:
         raise typer.Exit(2)
 
@@ -124,7 +165,7 @@ def data_split(
     source: Annotated[str, typer.Argument(metavar="KIND:DIR")],
     out: Annotated[Path, typer.Argument(help="The JSON file to write.")],
     by: Annotated[str, typer.Option(help="patient, frame or own (the data set's own).")] = "patient",
-    seed: Annotated[int, typer.Option(min=0, help="Which fifth is tested: 0 to 4.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Chooses which fifth is tested.")] = 0,
 ) -> None:
     """Write a split into train and test as a file with a checksum.
 
@@ -140,7 +181,7 @@ def data_split(
 
 @app.command()
 def train(
-    out: Annotated[Path, typer.Option(help="The run's folder.")],
+    out: Annotated[Path, typer.Option(callback=_folder_to_write, help="The run's folder.")],
     model: Annotated[str, typer.Option(help="unet, resunet or improved_resunet.")] = "improved_resunet",
     source: Source = "phantom",
     profile: Profile = "class",
@@ -149,11 +190,16 @@ def train(
 ) -> None:
     """Train and evaluate one experiment in one folder; a killed run goes on where it was.
 
-    Examples: `lvseg train --out runs/first`, `lvseg train --out runs/real --data camus:CAMUS_public --set split=own`
-    """
-    from lvseg import profiles
+    Examples:
 
-    experiment = profiles.experiment(profile, **{"model": model, "data": source, "seed": seed, **_pairs(change)})
+    - `lvseg train --out runs/first`
+    - `lvseg train --out runs/real --data camus:CAMUS_public --set split=own --set epochs=20`
+    """
+    from lvseg import dataset, profiles
+    from lvseg.readers import open_source
+
+    experiment = profiles.experiment(profile, model=model, data=source, seed=seed, **_changes(change))
+    dataset.load(open_source(source), experiment)  # bad data is refused before anything is written or Keras is loaded
     from lvseg import training
 
     training.run(experiment, out)
@@ -164,15 +210,18 @@ def evaluate(
     predicted: Annotated[Path, typer.Argument(help="A finished run's folder, or a folder of masks (PNG).")],
     truth: Annotated[Path | None, typer.Argument(help="A folder of true masks (PNG) with the same names.")] = None,
 ) -> None:
-    """Print a finished run's scores, or score a folder of masks against another.
+    """Print a finished run's scores as CSV, or score a folder of masks against another.
 
-    Examples: `lvseg evaluate runs/first`, `lvseg evaluate predicted_masks true_masks`
+    Examples:
+
+    - `lvseg evaluate runs/first`
+    - `lvseg evaluate predicted_masks true_masks`
     """
     from lvseg import evaluation, report
 
     table = report.Run.load(predicted).frames if truth is None else evaluation.compare_folders(predicted, truth)
     console.print(table.to_csv(index=False, float_format="%.4f"), end="")
-    console.print(f"mean Dice {table.dice.mean():.4f}, mean accuracy {table.acc.mean():.4f}, {len(table)} frames")
+    _say(f"mean Dice {table.dice.mean():.4f}, mean accuracy {table.acc.mean():.4f}, {len(table)} frames")
 
 
 @app.command()
@@ -180,26 +229,31 @@ def predict(
     inputs: Annotated[
         list[Path], typer.Argument(help="Pictures, NIfTI, MetaImage, DICOM, video files, or folders of them.")
     ],
-    out: Annotated[Path, typer.Option(help="Gets masks, overlays and measurements.csv.")],
+    out: Annotated[Path, typer.Option(callback=_folder_to_write, help="Gets masks, overlays and measurements.csv.")],
     weights: Annotated[
         Path | None, typer.Option(help="A run's folder or a .keras file; the shipped one without.")
     ] = None,
 ) -> None:
     """Segment the LV in images: an upright mask, an overlay and measurements for each frame.
 
-    Examples: `lvseg predict echo.dcm --out masks`, `lvseg predict patient0001_4CH_ED.nii.gz --weights runs/real --out masks`
+    Examples:
+
+    - `lvseg predict echo.dcm --out masks`
+    - `lvseg predict CAMUS_public/patient0001/patient0001_4CH_ED.nii.gz --weights runs/real --out masks`
     """
-    missing = [path for path in inputs if not path.exists()]
-    if missing:
-        raise ConfigError(f"{missing[0]}: there is no such file or folder")
     from lvseg import prediction
 
     segmenter = prediction.Segmenter.load(weights or prediction.SHIPPED)
     table, problems = prediction.predict(segmenter, inputs, out)
     if len(table):
         console.print(f"{len(table)} frames segmented in {out}")
+        for cine in prediction.ejection_fractions(table).itertuples():
+            console.print(
+                f"{cine.file}: ED {cine.ed_frame} {cine.edv_ml:.1f} ml, ES {cine.es_frame} {cine.esv_ml:.1f} ml, "
+                f"single-plane EF {cine.ef_percent:.0f} %"
+            )
     for problem in problems:
-        print(f"lvseg: {' '.join(problem.split())}", file=sys.stderr)
+        _say(problem)
     if problems:
         raise typer.Exit(2)
 
@@ -218,6 +272,8 @@ def notebook(
     from lvseg import files, runner
 
     given = files.read_json(parameters) if parameters else {}
+    if not isinstance(given, dict):
+        raise ConfigError(f"{parameters}: holds no names with values; write them as a JSON object")
     runner.run_notebook(name, out.resolve(), {**given, **_pairs(parameter)})
 
 
@@ -225,21 +281,29 @@ def notebook(
 def reproduce(
     profile: Profile = "class",
     source: Source = "phantom",
-    out: Annotated[Path, typer.Option(help="Gets runs/ and report/.")] = Path(),
+    out: Annotated[Path, typer.Option(callback=_folder_to_write, help="Gets runs/ and report/.")] = Path(),
     model: Annotated[list[str] | None, typer.Option(help="Only these methods; repeat for more.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Only these seeds; repeat for more.")] = None,
     change: Changes = None,
-    workflow_profile: Annotated[Path | None, typer.Option(help="A Snakemake profile, to run on a cluster.")] = None,
+    workflow_profile: Annotated[
+        Path | None, typer.Option(help="A Snakemake profile's folder, to run on a cluster.")
+    ] = None,
 ) -> None:
     """Reproduce the paper: notebook 05 once per method and seed, then 06; ends with report/index.html.
 
     Finished runs are kept, so the same command goes on after a kill.
 
-    Examples: `lvseg reproduce`, `lvseg reproduce --data camus:CAMUS_public`, `lvseg reproduce --profile smoke --out /tmp/try`
+    Examples:
+
+    - `lvseg reproduce`
+    - `lvseg reproduce --data camus:CAMUS_public`
+    - `lvseg reproduce --profile smoke --out /tmp/try`
     """
+    if workflow_profile is not None and not workflow_profile.is_dir():
+        raise ConfigError(f"{workflow_profile}: there is no such folder; name one with a Snakemake profile")
     from lvseg import runner
 
-    page = runner.reproduce(profile, source, out, model, seed, _pairs(change), workflow_profile)
+    page = runner.reproduce(profile, source, out, model, seed, _changes(change), workflow_profile)
     console.print(f"done: {page}")
 
 

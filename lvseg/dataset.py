@@ -82,7 +82,7 @@ def split_frames(frames: Sequence[Frame], kind: str = "patient", seed: int = 0) 
 
 
 def choose(frames: Sequence[Frame], experiment: Experiment) -> Split:
-    """The experiment's split; with `max_frames`, so many training frames and a quarter as many test frames, evenly spread."""
+    """The experiment's split; `max_frames` leaves so many training frames and a quarter as many test frames, spread out."""
     split = split_frames(frames, experiment.split, experiment.seed)
     if experiment.max_frames is None:
         return split
@@ -110,7 +110,7 @@ def load(frames: Sequence[Frame], experiment: Experiment) -> tuple[Split, Arrays
 
 
 class Arrays(NamedTuple):
-    """Preprocessed frames: image and mask are uint8 (n, size, size); a mask holds the covered share of each pixel, 0..255."""
+    """Preprocessed frames, uint8 (n, size, size); a mask holds the share of each pixel that is LV, 0..255."""
 
     image: np.ndarray
     mask: np.ndarray

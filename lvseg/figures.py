@@ -83,7 +83,7 @@ def fig6(image: np.ndarray, clip_limit: float = 2.0, tiles: int = 8) -> Figure:
 
 
 def clahe_steps(steps: clahe.Steps, tile: tuple[int, int]) -> Figure:
-    """CLAHE's three steps for one tile (row, column): its histogram, clipped, and the mapping of Eq. 2; then the result."""
+    """CLAHE's three steps for one tile (row, column): its histogram, clipped; the mapping of Eq. 2; the result."""
     figure = Figure(figsize=(12, 3.2), layout="constrained")
     tiled, histogram, mapping, result = figure.subplots(1, 4)
     rows, columns = steps.mappings.shape[:2]
@@ -148,7 +148,7 @@ def histograms(values: Mapping[str, Sequence[float]], label: str) -> Figure:
     """Histograms over one another, by name."""
     figure = Figure(figsize=(7, 2.8), layout="constrained")
     axes = figure.subplots()
-    edges = np.histogram_bin_edges(np.concatenate([np.asarray(v, float) for v in values.values()]), 30)
+    edges = np.histogram_bin_edges(np.concatenate([np.asarray(v, float) for v in values.values()]), 30).tolist()
     for name, numbers in values.items():
         axes.hist(numbers, edges, alpha=0.6, label=name)
     axes.set(xlabel=label, ylabel="frames")

@@ -6,10 +6,7 @@ loss is computed in float32 whatever the network's precision, per image, and ret
 
 from __future__ import annotations
 
-from lvseg.backend import keras
-
-KerasTensor = keras.KerasTensor
-ops = keras.ops
+from lvseg.backend import KerasTensor, ops
 
 PIXELS = (1, 2, 3)
 SMOOTH = 1.0

@@ -2,34 +2,75 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+import lvseg
+
+ROOT = Path("/")
+"""Where Linux shows its control groups, by which a container or a batch system limits a process."""
 
 
 def describe() -> dict[str, Any]:
     """Cores and memory (GiB) that this process may use, the GPU, and the installed Keras backends."""
+    installed = [name for name in ("tensorflow", "jax", "torch") if find_spec(name)]
     return {
-        "cores": len(os.sched_getaffinity(0)),
+        "lvseg": lvseg.__version__,
+        "cores": cores(),
         "memory GiB": round(memory_limit() / 2**30, 1),
         "GPU": gpu() or "none",
-        "backends": ", ".join(name for name in ("tensorflow", "jax", "torch") if find_spec(name)) or "none",
-        "backend": os.environ.get("KERAS_BACKEND", "tensorflow" if find_spec("tensorflow") else "jax"),
+        "backends": ", ".join(installed) or "none",
+        "backend": os.environ.get("KERAS_BACKEND") or next(iter(installed), "none"),
     }
 
 
+def cores() -> int:
+    """Processor cores that this process may use: those it may run on, or its control groups' share where less."""
+    shares = [len(os.sched_getaffinity(0))]
+    for group in _control_groups("cpu"):
+        text = _text(group / "cpu.max") or f"{_text(group / 'cpu.cfs_quota_us')} {_text(group / 'cpu.cfs_period_us')}"
+        quota, _, period = text.partition(" ")
+        if quota.isdigit() and period.isdigit():  # no limit reads "max", or -1
+            shares.append(math.ceil(int(quota) / int(period)))
+    return max(min(shares), 1)
+
+
 def memory_limit() -> int:
-    """Bytes that this process may use: the machine's memory, or its control group's limit where that is less."""
+    """Bytes that this process may use: the machine's memory, or its control groups' limit where that is less."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for path in map(Path, CGROUP_LIMITS):
-        if path.exists() and (text := path.read_text().strip()).isdigit():
+    for group in _control_groups("memory"):
+        text = _text(group / "memory.max") or _text(group / "memory.limit_in_bytes")
+        if text.isdigit():
             limits.append(int(text))
     return min(limits)
+
+
+def _control_groups(controller: str) -> Iterator[Path]:
+    """The folders of this process's control groups that may limit `controller`, each with all above it.
+
+    Both versions count: of version 2, the line in /proc/self/cgroup names no controller, and there is one tree.
+    """
+    tree = ROOT / "sys/fs/cgroup"
+    for line in _text(ROOT / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers or controller in controllers.split(","):
+            top = tree / controller if controllers else tree
+            group = top / path.lstrip("/")
+            yield from (folder for folder in (group, *group.parents) if folder.is_relative_to(top))
+
+
+def _text(path: Path) -> str:
+    """A system file's text; "" where there is no such file."""
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
 
 
 def gpu() -> str | None:
@@ -37,7 +78,10 @@ def gpu() -> str | None:
     if shutil.which("nvidia-smi") is None:
         return None
     command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):  # the driver hangs or is broken
+        return None
     return answer.stdout.splitlines()[0] if answer.returncode == 0 and answer.stdout.strip() else None
 
 

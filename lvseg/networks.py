@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from lvseg import blocks
-from lvseg.backend import keras
+from lvseg.backend import KerasTensor, keras, layers
 from lvseg.paper import Layer
 from lvseg.profiles import NetworkConfig
-
-layers = keras.layers
 
 ENCODER = (1, 2, 4, 8, 16)
 """Channels of the five encoder blocks, in units of the width (Table 1: 64 to 1024 at width 64)."""
@@ -35,7 +33,7 @@ def logits(network: keras.Model) -> keras.Model:
     return keras.Model(network.input, network.get_layer("convolution").output, name=f"{network.name}_logits")
 
 
-def _resunet(x: keras.KerasTensor, config: NetworkConfig) -> keras.KerasTensor:
+def _resunet(x: KerasTensor, config: NetworkConfig) -> KerasTensor:
     """ResUNet's skeleton; the configuration switches the three improvements on (U8)."""
     everywhere = config.inception == "encoder_decoder"
     skips = []
@@ -53,7 +51,7 @@ def _resunet(x: keras.KerasTensor, config: NetworkConfig) -> keras.KerasTensor:
     return x
 
 
-def _unet(x: keras.KerasTensor, config: NetworkConfig) -> keras.KerasTensor:
+def _unet(x: KerasTensor, config: NetworkConfig) -> KerasTensor:
     """U-Net with zero padding and batch normalisation (U7)."""
     skips = []
     for number, channels in enumerate(ENCODER, 1):
@@ -75,10 +73,10 @@ def table1(network: keras.Model) -> list[Layer]:
     A decoder block's input is listed as the paper lists it: the upsampled tensor, without the skip connection (U6).
     """
 
-    def shape(tensor: keras.KerasTensor) -> tuple[int, int, int]:
+    def shape(tensor: KerasTensor) -> tuple[int, int, int]:
         return tuple(tensor.shape[1:])
 
-    def block(number: int, x: keras.KerasTensor) -> Layer:
+    def block(number: int, x: KerasTensor) -> Layer:
         convolutions = [network.get_layer(f"resblock_{number}_conv{step}") for step in (1, 2, 3)]
         return Layer(
             f"ResBlock ({number})",

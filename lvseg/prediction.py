@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from dataclasses import replace
+from itertools import islice, tee
 from pathlib import Path
 
 import cv2
@@ -14,10 +15,12 @@ from lvseg import clinical, dataset, figures, files
 from lvseg.backend import keras
 from lvseg.errors import ConfigError, DataError
 from lvseg.profiles import Experiment
-from lvseg.readers import Frame, open_path
+from lvseg.readers import Frame, Pixels, _list_file
+from lvseg.readers.common import is_label, stem
 
 SHIPPED = Path(__file__).parents[1] / "data_samples" / "weights" / "phantom.keras"
 """The weights that come with lvseg: trained on virtual patients only."""
+MEASUREMENTS = "measurements.csv"
 
 
 class Segmenter:
@@ -32,23 +35,34 @@ class Segmenter:
 
     @classmethod
     def load(cls, weights: Path = SHIPPED) -> Segmenter:
-        """Load a run's folder, or a `.keras` file beside whose name a `.json` with its experiment stands.
+        """Load a run's folder, or a `.keras` file beside which a `.json` of its name holds its experiment.
 
-        Raises `lvseg.DataError` where either is missing or unreadable.
+        Raises `lvseg.DataError` where either is missing, unreadable, or doesn't fit the other.
         """
         weights = Path(weights)
         run = weights.is_dir()
-        choices = files.read_json(weights / "experiment.json" if run else weights.with_suffix(".json"))
         path = weights / "weights.keras" if run else weights
-        if not path.exists():
-            raise DataError(f"{path}: there is no such file; name a finished run's folder or a .keras file")
+        choices = weights / "experiment.json" if run else weights.with_suffix(".json")
+        for needed in (path, choices):
+            if not needed.is_file():
+                raise DataError(
+                    f"{needed}: there is no such file; name a finished run's folder or a .keras file with its .json"
+                )
+        try:
+            experiment = Experiment.of(**files.read_json(choices))
+        except (ConfigError, TypeError) as error:
+            raise DataError(f"{choices}: is no experiment of lvseg's ({error}); restore it") from None
         try:
             network = keras.saving.load_model(path, compile=False, safe_mode=True)
-            return cls(network, Experiment.of(**choices))
-        except (ConfigError, TypeError) as error:
-            raise DataError(f"{path}: the experiment beside it is not one of lvseg's ({error})") from None
         except Exception as error:  # Keras raises many types for a broken archive
-            raise DataError(f"{path}: can't be loaded as a Keras network ({error})") from None
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(f"{path}: can't be loaded as a Keras network ({reason}); restore it") from None
+        shape = (None, experiment.size, experiment.size)
+        if (network.input_shape, network.output_shape) != ((*shape, experiment.channels), (*shape, 1)):
+            raise DataError(
+                f"{path}: is not the network that {choices.name} describes; put the two of one run together"
+            )
+        return cls(network, experiment)
 
     def probabilities(self, images: Iterable[np.ndarray], batch: int = 16) -> Iterator[np.ndarray]:
         """For each uint8 (height, width) image, float32 (height, width): the probability of LV at native resolution."""
@@ -67,54 +81,110 @@ class Segmenter:
 
 
 def predict(segmenter: Segmenter, inputs: Iterable[Path], out: Path) -> tuple[pd.DataFrame, list[str]]:
-    """Segment files and folders into `out`: a mask and an overlay per frame, and `measurements.csv`.
+    """Segment files and folders into `out`: `NAME_mask.png`, `NAME_overlay.png`, and a row in `measurements.csv`.
 
-    Returns the measurements (a row per frame; mm where the spacing is known) and a sentence for each input that
-    couldn't be used; the others are written all the same.
+    NAME is the file's stem, with the frame's number from 1 in a cine (`stem_0001`). A mask has 0 outside and 255
+    inside, in the image's own size, upright. Returns the measurements, a row per frame (lengths and volumes are NaN
+    where the spacing is not known), and a sentence for each input that couldn't be used; the others are written all
+    the same, and nothing is made where there are none. Raises `lvseg.DataError` where `out` can't be written.
     """
-    frames, problems = _collect(inputs)
+    frames, problems = _collect(inputs, out)
+    pictures, ahead = tee(_readable(frames, problems))  # the segmenter reads a batch ahead
+    masks = segmenter.masks(pixels.image for _, pixels in ahead)
     rows = []
+    for (frame, pixels), mask in zip(pictures, masks, strict=True):
+        _write_png(out / f"{frame.name}_mask.png", mask.astype(np.uint8) * 255)
+        _write_png(out / f"{frame.name}_overlay.png", figures.overlay(pixels.image, mask))
+        rows.append({"file": str(frame.files[0]), "frame": frame.name, **_measure(mask, pixels.spacing_mm)})
+    table = pd.DataFrame(rows)
+    if rows:
+        text = table.to_csv(index=False, float_format="%.6g")
+        files.write_text(out / MEASUREMENTS, text.encode(errors="replace").decode())  # names may be no UTF-8
+    return table, problems
+
+
+def ejection_fractions(table: pd.DataFrame) -> pd.DataFrame:
+    """Of `predict`'s measurements, a row per cine whose volumes are known: its ejection fraction from one plane.
+
+    Columns: file; ed_frame, es_frame, the names of the frames of largest and smallest area; edv_ml, esv_ml, their
+    volumes by the method of disks; ef_percent. Frames in which no LV was found are passed over.
+    """
+    rows = []
+    for file, cine in table.groupby("file", sort=False):
+        seen = cine[cine.volume_ml.notna()]
+        if len(seen) > 1:
+            ed, es = (seen.iloc[i] for i in clinical.ed_es_frames(seen.area_mm2))
+            ef = clinical.ejection_fraction(ed.volume_ml, es.volume_ml)
+            rows.append((file, ed.frame, es.frame, ed.volume_ml, es.volume_ml, ef))
+    return pd.DataFrame(rows, columns=["file", "ed_frame", "es_frame", "edv_ml", "esv_ml", "ef_percent"])
+
+
+def _collect(inputs: Iterable[Path], out: Path) -> tuple[list[Frame], list[str]]:
+    """Every input's frames, named as their output will be, and a sentence for each file that can't be used."""
+    frames: dict[str, Frame] = {}
+    problems: list[str] = []
+    for path in inputs:
+        images = 0
+        for file in _files(path):
+            try:
+                found = {frame.name.casefold(): frame for frame in _named(_list_file(file), file)}
+                _check_names(found, frames, out)
+            except DataError as error:
+                images += 1
+                problems.append(str(error))
+            else:
+                images += len(found)
+                frames |= found
+        if not images:
+            problems.append(f"{path}: holds no PNG, JPEG, TIFF, BMP, NIfTI, MetaImage, DICOM, AVI or MP4 image")
+    return list(frames.values()), problems
+
+
+def _files(path: Path) -> list[Path]:
+    """The file itself, or what may be images in a folder: no sub-folders, hidden files, labels or output of ours."""
+    if not path.is_dir():
+        return [path]
+    return sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith(".") and not is_label(f))
+
+
+def _named(frames: list[Frame], file: Path) -> list[Frame]:
+    """The frames of one file by the file's own stem, whatever is in it, and their number where there are several."""
+    if len(frames) == 1:
+        return [replace(frames[0], name=stem(file))]
+    return [replace(frame, name=f"{stem(file)}_{number:04d}") for number, frame in enumerate(frames, start=1)]
+
+
+def _check_names(found: dict[str, Frame], frames: dict[str, Frame], out: Path) -> None:
+    """Raises `lvseg.DataError` where a mask would replace another input's, or one that somebody else drew."""
+    for name, frame in found.items():
+        file, mask = frame.files[0], out / f"{frame.name}_mask.png"
+        if name in frames and frames[name].files[0].absolute() != file.absolute():
+            raise DataError(f"{file}: its masks would be named as those of {frames[name].files[0]}; rename one of them")
+        if mask.exists() and out.samefile(file.parent) and not (out / MEASUREMENTS).exists():
+            raise DataError(f"{file}: beside it is a {mask.name} that lvseg didn't make; choose another output folder")
+
+
+def _readable(frames: Iterable[Frame], problems: list[str]) -> Iterator[tuple[Frame, Pixels]]:
+    """The frames with their pixels; for each that can't be read, a sentence is added to `problems` instead."""
     for frame in frames:
         try:
             pixels = frame.read()
         except DataError as error:
             problems.append(str(error))
-            continue
-        mask = next(segmenter.masks([pixels.image]))
-        _write_png(out / f"{frame.name}_mask.png", mask.astype(np.uint8) * 255)
-        _write_png(out / f"{frame.name}_overlay.png", figures.overlay(pixels.image, mask))
-        rows.append({"frame": frame.name, **_measure(mask, pixels.spacing_mm)})
-    table = pd.DataFrame(rows)
-    if rows:
-        files.write_text(out / "measurements.csv", table.to_csv(index=False, float_format="%.4g"))
-    return table, problems
-
-
-def _collect(inputs: Iterable[Path]) -> tuple[list[Frame], list[str]]:
-    """Every input's frames, and a sentence for each input that has none or whose frames' names are taken."""
-    frames: dict[str, Frame] = {}
-    problems = []
-    for path in inputs:
-        try:
-            found = open_path(path)
-        except DataError as error:
-            problems.append(str(error))
-            continue
-        if taken := {frame.name for frame in found} & frames.keys():
-            problems.append(f"{path}: another input is named {min(taken)} too; rename one or predict them apart")
         else:
-            frames.update((frame.name, frame) for frame in found)
-    return list(frames.values()), problems
+            yield frame, pixels
 
 
 def _measure(mask: np.ndarray, spacing_mm: tuple[float, float] | None) -> dict[str, float]:
     """A frame's measurements; those in mm are NaN where the spacing is not known."""
-    row_mm, column_mm = spacing_mm or (np.nan, np.nan)
-    measured = {"lv_pixels": int(mask.sum()), "row_mm": row_mm, "column_mm": column_mm}
+    height, width = mask.shape
+    measured = {"height": height, "width": width, "lv_pixels": int(mask.sum())}
     if spacing_mm is None:
-        return {**measured, "area_mm2": np.nan, "length_mm": np.nan, "volume_ml": np.nan}
+        return {**measured, **dict.fromkeys(("row_mm", "column_mm", "area_mm2", "length_mm", "volume_ml"), np.nan)}
     return {
         **measured,
+        "row_mm": spacing_mm[0],
+        "column_mm": spacing_mm[1],
         "area_mm2": clinical.area_mm2(mask, spacing_mm),
         "length_mm": clinical.long_axis(mask, spacing_mm).length_mm,
         "volume_ml": clinical.volume_disks_ml(mask, spacing_mm),
@@ -123,5 +193,4 @@ def _measure(mask: np.ndarray, spacing_mm: tuple[float, float] | None) -> dict[s
 
 def _write_png(path: Path, image: np.ndarray) -> None:
     with files.atomic(path) as temporary:
-        if not cv2.imwrite(str(temporary), image):
-            raise OSError(None, "the PNG could not be encoded")
+        temporary.write_bytes(cv2.imencode(".png", image)[1].tobytes())

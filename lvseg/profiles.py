@@ -83,6 +83,7 @@ class Experiment(NetworkConfig):
     rate: Annotated[float, Field(ge=0)] = 1e-4
     schedule: Literal["constant", "warmup_cosine"] = "constant"
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    clip_norm: Annotated[float, Field(ge=0)] = 0.0
     augment: bool = False
     alpha: Annotated[float, Field(ge=0)] = 1.0
     beta: Annotated[float, Field(ge=0)] = 1.0
@@ -96,10 +97,10 @@ class Experiment(NetworkConfig):
 
 _SMOKE = {
     "width": 4, "size": 64, "channels": 1, "max_frames": 16, "epochs": 2, "batch": 4, "rate": 3e-3,
-    "schedule": "warmup_cosine", "bn_momentum": 0.9, "augment": True,
+    "clip_norm": 1.0, "schedule": "warmup_cosine", "bn_momentum": 0.9, "augment": True,
 }  # fmt: skip
 _CLASS = {
-    "width": 8, "size": 64, "channels": 1, "epochs": 10, "batch": 8, "rate": 5e-3,
+    "width": 8, "size": 64, "channels": 1, "epochs": 12, "batch": 8, "rate": 3e-3, "clip_norm": 1.0,
     "schedule": "warmup_cosine", "bn_momentum": 0.9, "weight_decay": 1e-4, "augment": True,
 }  # fmt: skip
 _PAPER: dict[str, Any] = {}

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 import numpy as np
@@ -21,6 +21,7 @@ from lvseg.profiles import Experiment
 ENOUGH_PATIENTS = 6
 """With five patients or fewer no sign-flip test can reach p < 0.05, so an order of methods is not testable."""
 DISTANCES = ("hd95_mm", "assd_mm")
+SCORES = {"dice": "Dice", "acc": "accuracy"}
 
 
 @dataclass(frozen=True)
@@ -105,58 +106,89 @@ def claims(runs: Sequence[Run], table1_rows: Sequence[paper.Layer]) -> list[dict
     data, by patient, lies above zero. The scores themselves belong to private data.
     """
     equal = sum(ours == theirs for ours, theirs in zip(table1_rows, paper.TABLE_1, strict=False))
+    rows = len(paper.TABLE_1)
     verdicts = [
-        _claim("table1", len(paper.TABLE_1), equal, None, equal == len(table1_rows) == len(paper.TABLE_1),
-               f"{equal} of {len(paper.TABLE_1)} rows of the built network are equal to the paper's")
-    ]  # fmt: skip
+        Claim(
+            "table1",
+            "rows of Table 1 that the built network has",
+            rows,
+            equal,
+            None,
+            verdict(equal == len(table1_rows) == rows),
+            "shapes, kernels and strides, read off the network at full width",
+        )
+    ]
     for (method, score), gain in paper.ABSTRACT_GAINS.items():
         ours = paper.TABLE_2["improved_resunet"][score] - paper.TABLE_2[method][score]
         verdicts.append(
-            _claim(f"abstract_{score}_gain_over_{method}", gain, round(ours, 4), None, math.isclose(ours, gain, abs_tol=5e-5),
-                   "the abstract's gain against the difference of Table 2's rows")
-        )  # fmt: skip
+            Claim(
+                f"abstract_{score}_gain_over_{method}",
+                f"the abstract's gain over {paper.METHODS[method]} in {SCORES[score]}",
+                gain,
+                round(ours, 4),
+                None,
+                verdict(math.isclose(ours, gain, abs_tol=5e-5)),
+                "the difference of the paper's own rows in Table 2",
+            )
+        )
     for row in table2(runs):
         for score, value in paper.TABLE_2[row["method"]].items():
             verdicts.append(
-                _claim(f"table2_{row['method']}_{score}", value, row[score]["mean"], row[score]["ci95"], None,
-                       "the paper's 100 test images are private; ours is measured on other data")
-            )  # fmt: skip
+                Claim(
+                    f"table2_{row['method']}_{score}",
+                    f"{row['name']}'s {SCORES[score]} in Table 2",
+                    value,
+                    row[score]["mean"],
+                    row[score]["ci95"],
+                    verdict(None),
+                    "the paper's 100 test images are private; ours is measured on other data",
+                )
+            )
     methods = by_method(runs)
     for better, worse in (("improved_resunet", "unet"), ("improved_resunet", "resunet"), ("resunet", "unet")):
         if better in methods and worse in methods:
-            verdicts += [_order(methods[better], methods[worse], score) for score in ("dice", "acc")]
-    return verdicts
+            verdicts += [_order(methods[better], methods[worse], score) for score in SCORES]
+    return [claim._asdict() for claim in verdicts]
 
 
-def _order(better: Sequence[Run], worse: Sequence[Run], score: str) -> dict[str, Any]:
+class Claim(NamedTuple):
+    """One published number: what it claims, the paper's value, ours with its interval, the verdict, and why."""
+
+    id: str
+    claim: str
+    paper: float
+    ours: float
+    ci95: list[float] | None
+    verdict: str
+    reason: str
+
+
+def verdict(holds: bool | None) -> str:
+    """The three verdicts; None is for what our data can't decide."""
+    return {True: "reproduced", False: "not reproduced", None: "not testable here"}[holds]
+
+
+def _order(better: Sequence[Run], worse: Sequence[Run], score: str) -> Claim:
     """The verdict on "`better` beats `worse`": the paired difference over the same frames and seeds."""
     a, b = better[0].experiment.model, worse[0].experiment.model
     pairs = scores(better).merge(scores(worse), on=["seed", "frame", "patient"], suffixes=("_a", "_b"))
     found = evaluation.paired_difference(pairs[f"{score}_a"], pairs[f"{score}_b"], pairs.patient.tolist())
     patients = pairs.patient.nunique()
-    gain = paper.TABLE_2[a][score] - paper.TABLE_2[b][score]
+    holds: bool | None = found.low > 0
+    reason = f"paired over {patients} patients, p = {found.p_value:.2g}"
     if patients < ENOUGH_PATIENTS:
-        verdict, reason = None, f"{patients} test patients are too few to order methods"
-    else:
-        verdict = found.low > 0
-        reason = f"paired over {patients} patients, p = {found.p_value:.3g}"
-        if not verdict:
-            reason += "; the order is reversed" if found.high < 0 else "; the interval includes no difference"
-    return _claim(
+        holds, reason = None, f"{patients} test patients are too few to order methods"
+    elif not holds:
+        reason += "; the order is reversed" if found.high < 0 else "; the interval includes no difference"
+    return Claim(
         f"order_{score}_{a}_over_{b}",
-        round(gain, 4),
+        f"{paper.METHODS[a]} beats {paper.METHODS[b]} in {SCORES[score]}",
+        round(paper.TABLE_2[a][score] - paper.TABLE_2[b][score], 4),
         found.mean,
         _interval((found.low, found.high)),
-        verdict,
+        verdict(holds),
         reason,
     )
-
-
-def _claim(
-    name: str, published: float, ours: float, ci95: list[float] | None, holds: bool | None, reason: str
-) -> dict[str, Any]:
-    verdict = {True: "reproduced", False: "not reproduced", None: "not testable here"}[holds]
-    return {"id": name, "paper": published, "ours": ours, "ci95": ci95, "verdict": verdict, "reason": reason}
 
 
 def results(runs: Sequence[Run], table1_rows: Sequence[paper.Layer]) -> dict[str, Any]:

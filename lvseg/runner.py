@@ -105,8 +105,8 @@ def plan(
 
 def absolute(data: str) -> str:
     """A data set's specification with its folder made absolute, since notebooks run in a folder of their own."""
-    kind, colon, folder = data.partition(":")
-    return f"{kind}:{Path(folder).expanduser().resolve()}" if colon and folder else data
+    kind, _, folder = data.partition(":")
+    return f"{kind}:{Path(folder).expanduser().resolve()}" if folder and kind != "phantom" else data
 
 
 def reproduce(
@@ -169,8 +169,8 @@ def _snakemake(out: Path, workflow_profile: Path | None) -> None:
     """Run the workflow in `out`; raises `RunError` that names the runs which didn't finish."""
     plan_file, log = out / "runs" / "plan.json", out / "runs" / "snakemake.log"
     command = [
-        sys.executable, "-m", "lvseg.lifeline", "snakemake", "--snakefile", str(SNAKEFILE), "--configfile", str(plan_file),
-        "--directory", str(out), "--cores", "all", "--keep-going", "--quiet", "all",
+        sys.executable, "-m", "lvseg.lifeline", "snakemake",
+        "--snakefile", str(SNAKEFILE), "--configfile", str(plan_file), "--directory", str(out), "--cores", "all", "--keep-going", "--quiet", "all",
         # Our lock and our receipts decide what is done: they outlive a kill, Snakemake's own notes may not.
         "--nolock", "--ignore-incomplete", "--rerun-triggers", "mtime",
     ]  # fmt: skip

@@ -58,7 +58,7 @@ def _run(experiment: Experiment, frames: list[Frame], folder: Path, report: Call
     table, masks = evaluation.evaluate(Segmenter(network, experiment).masks, tested)
     files.write_text(folder / "frames.csv", table.to_csv(index=False))
     with files.atomic(folder / "masks.npz") as temporary:
-        np.savez_compressed(temporary, **masks)
+        np.savez_compressed(temporary, allow_pickle=False, **masks)
     report(f"{folder.name}: Dice {table.dice.mean():.4f} on {len(table)} frames of {table.patient.nunique()} patients")
 
     facts = {
@@ -113,7 +113,7 @@ def fit(
 
 
 def _optimizer(experiment: Experiment, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """Adam, as the paper says; with warm-up, cosine decay and weight decay where the profile asks for them."""
+    """Adam, as the paper says; with a schedule, weight decay and clipped gradients where the profile asks for them."""
     rate: Any = experiment.rate
     if experiment.schedule == "warmup_cosine":
         total = steps_per_epoch * experiment.epochs
@@ -121,9 +121,10 @@ def _optimizer(experiment: Experiment, steps_per_epoch: int) -> keras.optimizers
         rate = keras.optimizers.schedules.CosineDecay(
             rate / 20, max(total - warmup, 1), alpha=1e-3, warmup_target=rate, warmup_steps=warmup
         )
+    clip = experiment.clip_norm or None
     if experiment.weight_decay:
-        return keras.optimizers.AdamW(rate, weight_decay=experiment.weight_decay)
-    return keras.optimizers.Adam(rate)
+        return keras.optimizers.AdamW(rate, weight_decay=experiment.weight_decay, global_clipnorm=clip)
+    return keras.optimizers.Adam(rate, global_clipnorm=clip)
 
 
 _STATE = "state.npz"

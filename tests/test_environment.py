@@ -25,7 +25,11 @@ def test_environments_are_what_the_lock_makes_of_them():
 def test_lock_satisfies_pyproject():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     versions = lock.locked_versions()
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["cpu"], *project["optional-dependencies"]["test"]]
+    wanted = [
+        *project["dependencies"],
+        *project["optional-dependencies"]["cpu"],
+        *project["optional-dependencies"]["test"],
+    ]
     for requirement in map(Requirement, wanted):
         assert requirement.specifier.contains(versions[requirement.name]), requirement
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 
@@ -51,7 +52,7 @@ def test_unet_parameters_by_hand():
         return conv(3, channels_in, channels_out) + conv(3, channels_out, channels_out) + 2 * 4 * channels_out
 
     widths = [4 * factor for factor in (1, 2, 4, 8, 16)]
-    total = double(1, 4) + sum(double(a, b) for a, b in zip(widths, widths[1:], strict=False))
+    total = double(1, 4) + sum(double(a, b) for a, b in itertools.pairwise(widths))
     total += sum(double(below + skip, skip) for below, skip in zip(widths[:0:-1], widths[-2::-1], strict=True))
     assert built(model="unet", **SMALL).count_params() == total + conv(1, 4, 1)
 
@@ -66,7 +67,8 @@ def test_resunet_is_the_improved_network_with_all_three_off():
 
 
 SWITCHES = [
-    {"inception": "encoder"}, {"attention": "gate"}, {"slope": 0.3}, {"wiring": "preactivation", "inception": "encoder"},
+    {"inception": "encoder"}, {"attention": "gate"}, {"slope": 0.3},
+    {"wiring": "preactivation", "inception": "encoder"},
     {"wiring": "postactivation"}, {"inception": "encoder_decoder"}, {"inception": "bottleneck"},
     {"inception": "encoder", "inception_5x5": "whole"}, {"attention": "cbam"}, {"attention": "squeeze_excitation"},
     {"upsampling": "nearest"}, {"upsampling": "transposed"}, {"skip": "add"}, {"batch_norm": False}, {"channels": 3},

@@ -102,7 +102,10 @@ def test_results_of_a_real_run(reproduction):
     found = json.loads((reproduction / "report" / "results.json").read_text())
     assert {"profile", "data", "table1", "table2", "claims", "runs", "environment"} <= found.keys()
     assert (found["profile"], found["data"]) == ("smoke", "phantom")
-    rows = [paper.Layer(r["name"], *(tuple(r[k]) for k in ("input", "kernels", "strides", "output"))) for r in found["table1"]]
+    rows = [
+        paper.Layer(r["name"], *(tuple(r[k]) for k in ("input", "kernels", "strides", "output")))
+        for r in found["table1"]
+    ]
     assert tuple(rows) == paper.TABLE_1
     assert [row["method"] for row in found["table2"]] == list(METHODS)
     for row in found["table2"]:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -89,8 +90,10 @@ def test_a_killed_run_ends_bit_identical_to_one_that_was_not(tmp_path):
     process = start(tmp_path / "killed")
     lines = process.stdout.readlines()
     assert process.wait() == 0
-    assert [line for line in lines if "epoch" in line and "loss" in line][0].split("epoch ")[1].startswith("5/6")
-    whole, killed = (keras.saving.load_model(tmp_path / name / "weights.keras", compile=False) for name in ("whole", "killed"))
+    assert next(line for line in lines if "loss" in line).split("epoch ")[1].startswith("5/6")
+    whole, killed = (
+        keras.saving.load_model(tmp_path / name / "weights.keras", compile=False) for name in ("whole", "killed")
+    )
     for a, b in zip(whole.get_weights(), killed.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     a, b = (pd.read_csv(tmp_path / name / "history.csv").drop(columns="seconds") for name in ("whole", "killed"))
@@ -139,7 +142,7 @@ def test_lifeline_ends_with_its_parent(tmp_path):
     """A child started through the lifeline is gone soon after its parent was killed."""
     (tmp_path / "sleeper.py").write_text("import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(60)\n")
     parent = subprocess.Popen(
-        [sys.executable, "-c", "import subprocess, sys\nsubprocess.run([sys.executable, '-m', 'lvseg.lifeline', 'sleeper'])"],
+        [sys.executable, "-c", "import subprocess as s, sys\ns.run([sys.executable, '-m', 'lvseg.lifeline', 'sleeper'])"],
         cwd=tmp_path, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )  # fmt: skip
     child = int(parent.stdout.readline())
@@ -151,7 +154,7 @@ def test_lifeline_ends_with_its_parent(tmp_path):
             os.kill(child, 0)
         except ProcessLookupError:
             break
-        if open(f"/proc/{child}/stat").read().split()[2] == "Z":
+        if Path(f"/proc/{child}/stat").read_text().split()[2] == "Z":
             break
     else:
         pytest.fail("the child outlived its parent")

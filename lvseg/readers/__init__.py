@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -19,15 +20,15 @@ KINDS = ("camus", "labelme", "echonet", "pediatric", "images", "dicom", "video")
 
 
 def open_source(spec: str) -> list[Frame]:
-    """The frames of a data set: `phantom`, or `KIND:DIR` with one of `KINDS`; sorted by name, names unique.
+    """The frames of a data set: `KIND:DIR` with one of `KINDS`, or virtual patients; sorted by name, names unique.
+
+    `phantom` is the default cohort; `phantom:POPULATION:PATIENTSxFRAMES`, such as `phantom:random:100x2`, another one.
 
     Raises `ConfigError` on an unknown kind, `DataError` where DIR is missing or holds no frame of that kind.
     """
-    if spec == "phantom":
-        from lvseg import phantom
-
-        return phantom.cohort()
     kind, _, folder = spec.partition(":")
+    if kind == "phantom":
+        return _virtual_patients(spec)
     if kind not in KINDS or not folder:
         choice = ", ".join(f"{kind}:DIR" for kind in KINDS)
         raise ConfigError(f"{spec!r} is no data set; choose one of phantom, {choice}")
@@ -35,6 +36,19 @@ def open_source(spec: str) -> list[Frame]:
     if not root.is_dir():
         raise DataError(f"{root}: there is no such folder; give the one with the {kind} data")
     return _in_order(root, import_module(f"{__name__}.{kind}").open_folder(root), f"{kind} data")
+
+
+def _virtual_patients(spec: str) -> list[Frame]:
+    from lvseg import phantom
+
+    if spec == "phantom":
+        return phantom.cohort()
+    if not (asked := re.fullmatch(r"phantom:([a-z]+):(\d+)x(\d+)", spec)):
+        raise ConfigError(
+            f"{spec!r} is no cohort; write phantom:POPULATION:PATIENTSxFRAMES, as in phantom:random:100x2"
+        )
+    population, patients, frames = asked.groups()
+    return phantom.cohort(int(patients), int(frames), population=population)
 
 
 def open_path(path: Path) -> list[Frame]:
