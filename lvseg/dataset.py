@@ -82,7 +82,7 @@ def split_frames(frames: Sequence[Frame], kind: str = "patient", seed: int = 0) 
 
 
 def choose(frames: Sequence[Frame], experiment: Experiment) -> Split:
-    """The experiment's split; `max_frames` leaves so many training frames and a quarter as many test frames, spread out."""
+    """The experiment's split; `max_frames` leaves so many training and a quarter as many test frames, spread out."""
     split = split_frames(frames, experiment.split, experiment.seed)
     if experiment.max_frames is None:
         return split

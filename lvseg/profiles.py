@@ -94,6 +94,10 @@ class Experiment(NetworkConfig):
         """SHA-256 of all choices: two experiments with one fingerprint are the same experiment."""
         return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()
 
+    def name(self) -> str:
+        """The name of the folder in `runs/` that this experiment gets, unique to it."""
+        return f"{self.model}_{self.profile}_seed{self.seed}_{self.fingerprint()[:8]}"
+
 
 _SMOKE = {
     "width": 4, "size": 64, "channels": 1, "max_frames": 16, "epochs": 2, "batch": 4, "rate": 3e-3,

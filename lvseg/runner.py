@@ -100,7 +100,7 @@ def plan(
     split = "own" if data.startswith("camus") else "patient"
     choices = {"profile": profile, "data": data, "split": split, **changes}
     grid = [profiles.experiment(**choices, model=method, seed=seed) for seed in seeds for method in methods]
-    return {f"{e.model}_{profile}_seed{e.seed}_{e.fingerprint()[:8]}": e for e in grid}
+    return {experiment.name(): experiment for experiment in grid}
 
 
 def absolute(data: str) -> str:
@@ -168,12 +168,10 @@ def _notebook_parameters(experiment: Experiment, folder: Path) -> dict[str, Any]
 def _snakemake(out: Path, workflow_profile: Path | None) -> None:
     """Run the workflow in `out`; raises `RunError` that names the runs which didn't finish."""
     plan_file, log = out / "runs" / "plan.json", out / "runs" / "snakemake.log"
-    command = [
-        sys.executable, "-m", "lvseg.lifeline", "snakemake",
-        "--snakefile", str(SNAKEFILE), "--configfile", str(plan_file), "--directory", str(out), "--cores", "all", "--keep-going", "--quiet", "all",
-        # Our lock and our receipts decide what is done: they outlive a kill, Snakemake's own notes may not.
-        "--nolock", "--ignore-incomplete", "--rerun-triggers", "mtime",
-    ]  # fmt: skip
+    command = [sys.executable, "-m", "lvseg.lifeline", "snakemake", "--snakefile", str(SNAKEFILE)]
+    command += ["--configfile", str(plan_file), "--directory", str(out), "--cores", "all", "--keep-going"]
+    # Our lock and our receipts decide what is done: they outlive a kill, Snakemake's own notes may not.
+    command += ["--quiet", "all", "--nolock", "--ignore-incomplete", "--rerun-triggers", "mtime"]
     if workflow_profile is not None:
         command += ["--profile", str(workflow_profile)]
     with log.open("w") as stderr:

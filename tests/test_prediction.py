@@ -172,7 +172,7 @@ def test_frames_go_through_the_network_in_batches():
 
 @pytest.mark.parametrize(
     "stem",
-    ["two words", "[bold]x[/bold]", "<script>&", "Herz-Ü 心", "a.b,c;'\"", "%s {0}", "line\nbreak", "=1+1", "-o"],
+    ["two words", "[bold]x", "<script>&", "Herz-Ü 心", "a.b,c;'\"", "%s {0}", "line\nbreak", "=1+1", "-o"],
 )
 def test_any_file_name_stays_as_it_is(segmenter, tmp_path, stem):
     cv2.imwrite(str(tmp_path / "x.png"), grey(TRUTH))
@@ -199,7 +199,7 @@ def mixed(tmp_path, cine) -> Path:
     folder.mkdir()
     cv2.imwrite(str(folder / "good.png"), grey(TRUTH))
     write_nifti(folder / "volume.nii.gz", grey(TRUTH), (0.3, 0.3))
-    (folder / "cut.png").write_bytes((folder / "good.png").read_bytes()[:200])
+    (folder / "torn.png").write_bytes((folder / "good.png").read_bytes()[:200])
     (folder / "cut.nii.gz").write_bytes((folder / "volume.nii.gz").read_bytes()[:400])
     (folder / "empty.nii.gz").touch()
     shutil.copy(folder / "good.png", folder / "good_mask.png")
@@ -211,8 +211,6 @@ def mixed(tmp_path, cine) -> Path:
 
 
 def test_bad_files_of_a_folder_are_named_and_the_good_ones_kept(segmenter, mixed, tmp_path):
-    # Two files called cut can't both be segmented: their masks would have one name.
-    (mixed / "cut.png").rename(mixed / "torn.png")
     table, problems = predict(segmenter, [mixed, tmp_path / "missing.png"], tmp_path / "out")
     assert sorted(table.frame) == ["good", "volume"]
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
@@ -223,11 +221,11 @@ def test_bad_files_of_a_folder_are_named_and_the_good_ones_kept(segmenter, mixed
     assert len(problems) == 4
 
 
-@pytest.mark.parametrize("inputs", [["cut.png", "empty.nii.gz"], ["deeper"], ["notes.txt"], ["nowhere"]])
+@pytest.mark.parametrize("inputs", [["torn.png", "empty.nii.gz"], ["deeper"], ["notes.txt"], ["nowhere"]])
 def test_nothing_is_made_where_nothing_can_be_read(segmenter, mixed, tmp_path, inputs):
     table, problems = predict(segmenter, [mixed / name for name in inputs], tmp_path / "out")
     assert len(table) == 0 and len(problems) == len(inputs)
-    assert all(str(mixed / name) in problem for name, problem in zip(inputs, problems, strict=False)) or len(inputs) > 1
+    assert all(any(str(mixed / name) in problem for problem in problems) for name in inputs)
     assert not (tmp_path / "out").exists()
 
 

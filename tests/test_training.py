@@ -141,10 +141,9 @@ def test_an_atomic_write_leaves_the_old_file_or_the_new(tmp_path):
 def test_lifeline_ends_with_its_parent(tmp_path):
     """A child started through the lifeline is gone soon after its parent was killed."""
     (tmp_path / "sleeper.py").write_text("import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(60)\n")
-    parent = subprocess.Popen(
-        [sys.executable, "-c", "import subprocess as s, sys\ns.run([sys.executable, '-m', 'lvseg.lifeline', 'sleeper'])"],
-        cwd=tmp_path, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)},
-    )  # fmt: skip
+    starts_it = "import subprocess, sys\nsubprocess.run([sys.executable, '-m', 'lvseg.lifeline', 'sleeper'])"
+    (tmp_path / "parent.py").write_text(starts_it)
+    parent = subprocess.Popen([sys.executable, "parent.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     child = int(parent.stdout.readline())
     parent.kill()
     parent.wait()
