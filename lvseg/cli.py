@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,6 +35,7 @@ OWN_OPTIONS = ("model", "data", "seed", "profile")
 
 def main() -> None:
     """Run the command line; a user's mistake ends with one sentence and status 2, a failed run with status 1."""
+    _quieten_libraries()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be more than the terminal can show
     try:
@@ -43,9 +46,18 @@ def main() -> None:
     except LvsegError as error:
         _say(str(error))
         sys.exit(1)
-    except OSError as error:  # a full disk, a file in a folder's place, a folder that is read-only
-        _say(f"{error.filename or 'a file'}: {error.strerror or error}; mend that or choose another place")
+    except OSError as error:  # a file that is gone, a full disk, a file in a folder's place, a read-only folder
+        _say(f"{error.filename or 'a file'}: {error.strerror or error}; mend that or name another place")
         sys.exit(2)
+
+
+def _quieten_libraries() -> None:
+    """Keep what decoders print about a damaged file off stderr: our one sentence says it."""
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
 
 
 def _say(sentence: str) -> None:
@@ -247,13 +259,14 @@ def predict(
     table, problems = prediction.predict(segmenter, inputs, out)
     if len(table):
         console.print(f"{len(table)} frames segmented in {out}")
-        for cine in prediction.ejection_fractions(table).itertuples():
+        whole = table[~table.file.isin(problems)]  # of a damaged cine, end-diastole or end-systole may be missing
+        for cine in prediction.ejection_fractions(whole).itertuples():
             console.print(
                 f"{cine.file}: ED {cine.ed_frame} {cine.edv_ml:.1f} ml, ES {cine.es_frame} {cine.esv_ml:.1f} ml, "
                 f"single-plane EF {cine.ef_percent:.0f} %"
             )
-    for problem in problems:
-        _say(problem)
+    for sentence in problems.values():
+        _say(sentence)
     if problems:
         raise typer.Exit(2)
 

@@ -176,7 +176,7 @@ def identity(frames: Sequence[Frame]) -> str:
     """SHA-256 of the frames' names and of their files' sizes and times: changes when the data do, reads no pixels."""
     digest = hashlib.sha256()
     for frame in frames:
-        stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in frame.files]
+        stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in frame.files if file.exists()]
         digest.update(repr((frame.name, stats)).encode())
     return digest.hexdigest()
 

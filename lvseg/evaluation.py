@@ -68,6 +68,7 @@ def compare_folders(predicted: Path, truth: Path) -> pd.DataFrame:
     """
     pairs = {path.stem.removesuffix("_mask"): path for path in sorted(predicted.glob("*.png"))}
     true = {path.stem.removesuffix("_mask"): path for path in sorted(truth.glob("*.png"))}
+    true = {name: path for name, path in true.items() if not name.endswith("_overlay")}
     if not true:
         raise DataError(f"{truth}: holds no PNG masks; name the folder of true masks")
     if lacking := sorted(true.keys() - pairs.keys()):

@@ -68,7 +68,10 @@ def locked(folder: Path, patience: float = 5.0) -> Iterator[None]:
     patience: seconds to wait for another writer, such as one that is just being ended with its killed parent.
     Raises `lvseg.DataError` when it still holds the folder then.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder}: can't be made ({error.strerror}); choose another folder") from None
     deadline = time.monotonic() + patience
     with (folder / ".lock").open("w") as file:
         while True:

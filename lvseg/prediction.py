@@ -15,7 +15,7 @@ from lvseg import clinical, dataset, figures, files
 from lvseg.backend import keras
 from lvseg.errors import ConfigError, DataError
 from lvseg.profiles import Experiment
-from lvseg.readers import Frame, Pixels, _list_file
+from lvseg.readers import Frame, Pixels, list_file
 from lvseg.readers.common import is_label, stem
 
 SHIPPED = Path(__file__).parents[1] / "data_samples" / "weights" / "phantom.keras"
@@ -80,13 +80,14 @@ class Segmenter:
             yield probability > self.experiment.threshold
 
 
-def predict(segmenter: Segmenter, inputs: Iterable[Path], out: Path) -> tuple[pd.DataFrame, list[str]]:
+def predict(segmenter: Segmenter, inputs: Iterable[Path], out: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     """Segment files and folders into `out`: `NAME_mask.png`, `NAME_overlay.png`, and a row in `measurements.csv`.
 
     NAME is the file's stem, with the frame's number from 1 in a cine (`stem_0001`). A mask has 0 outside and 255
-    inside, in the image's own size, upright. Returns the measurements, a row per frame (lengths and volumes are NaN
-    where the spacing is not known), and a sentence for each input that couldn't be used; the others are written all
-    the same, and nothing is made where there are none. Raises `lvseg.DataError` where `out` can't be written.
+    inside, in the image's own size, upright. Of a folder, sub-folders, hidden files, labels and masks are passed over.
+    Returns the measurements, a row per frame (lengths, areas and volumes are NaN where the spacing is not known), and
+    by file a sentence for each that couldn't be used; the others are written all the same, as are the good frames of
+    a damaged cine. Nothing is made where there are none. Raises `lvseg.DataError` where `out` can't be written.
     """
     frames, problems = _collect(inputs, out)
     pictures, ahead = tee(_readable(frames, problems))  # the segmenter reads a batch ahead
@@ -119,24 +120,24 @@ def ejection_fractions(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["file", "ed_frame", "es_frame", "edv_ml", "esv_ml", "ef_percent"])
 
 
-def _collect(inputs: Iterable[Path], out: Path) -> tuple[list[Frame], list[str]]:
-    """Every input's frames, named as their output will be, and a sentence for each file that can't be used."""
+def _collect(inputs: Iterable[Path], out: Path) -> tuple[list[Frame], dict[str, str]]:
+    """Every input's frames, named as their output will be, and by file a sentence for each that can't be used."""
     frames: dict[str, Frame] = {}
-    problems: list[str] = []
+    problems: dict[str, str] = {}
     for path in inputs:
         images = 0
         for file in _files(path):
             try:
-                found = {frame.name.casefold(): frame for frame in _named(_list_file(file), file)}
+                found = {frame.name.casefold(): frame for frame in _named(list_file(file), file)}
                 _check_names(found, frames, out)
             except DataError as error:
                 images += 1
-                problems.append(str(error))
+                problems[str(file)] = str(error)
             else:
                 images += len(found)
                 frames |= found
         if not images:
-            problems.append(f"{path}: holds no PNG, JPEG, TIFF, BMP, NIfTI, MetaImage, DICOM, AVI or MP4 image")
+            problems[str(path)] = f"{path}: holds no PNG, JPEG, TIFF, BMP, NIfTI, MetaImage, DICOM, AVI or MP4 image"
     return list(frames.values()), problems
 
 
@@ -164,13 +165,13 @@ def _check_names(found: dict[str, Frame], frames: dict[str, Frame], out: Path) -
             raise DataError(f"{file}: beside it is a {mask.name} that lvseg didn't make; choose another output folder")
 
 
-def _readable(frames: Iterable[Frame], problems: list[str]) -> Iterator[tuple[Frame, Pixels]]:
-    """The frames with their pixels; for each that can't be read, a sentence is added to `problems` instead."""
+def _readable(frames: Iterable[Frame], problems: dict[str, str]) -> Iterator[tuple[Frame, Pixels]]:
+    """The frames with their pixels; `problems` gets a sentence for each file that has an unreadable frame."""
     for frame in frames:
         try:
             pixels = frame.read()
         except DataError as error:
-            problems.append(str(error))
+            problems.setdefault(str(frame.files[0]), str(error))
         else:
             yield frame, pixels
 

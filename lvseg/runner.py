@@ -60,6 +60,8 @@ def check_parameters(path: Path, given: Mapping[str, Any]) -> None:
             raise ConfigError(f"{path.name}: {name}={value!r} can't be used; it takes a {expected}")
     if "model" in defaults:
         choices = {**defaults, **given}
+        if doubled := choices.get("changes", {}).keys() & defaults.keys():
+            raise ConfigError(f"{path.name}: changes can't hold {min(doubled)!r}; give it as a parameter of its own")
         profiles.experiment(
             **{k: v for k, v in choices.items() if k in Experiment.model_fields}, **choices.get("changes", {})
         )

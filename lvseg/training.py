@@ -36,17 +36,24 @@ def run(experiment: Experiment, folder: Path, report: Callable[[str], None] = pr
     where training diverges.
     """
     frames = open_source(experiment.data)
+    split, arrays = dataset.load(frames, experiment)  # bad data is refused before the folder is made
     with files.locked(folder):
         if (done := receipts.valid(folder, experiment, frames)) is not None:
             report(f"{folder.name}: done before, kept")
             return done
-        return _run(experiment, frames, folder, report)
+        return _run(experiment, frames, split, arrays, folder, report)
 
 
-def _run(experiment: Experiment, frames: list[Frame], folder: Path, report: Callable[[str], None]) -> dict[str, Any]:
+def _run(
+    experiment: Experiment,
+    frames: list[Frame],
+    split: dataset.Split,
+    arrays: dataset.Arrays,
+    folder: Path,
+    report: Callable[[str], None],
+) -> dict[str, Any]:
     started = time.time()
     (folder / receipts.NAME).unlink(missing_ok=True)
-    split, arrays = dataset.load(frames, experiment)
     files.write_json(folder / "experiment.json", experiment.model_dump())
     split.save(folder / "split.json")
 

@@ -15,6 +15,7 @@ import cv2
 import nibabel
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 import typer
 from conftest import lvseg as in_a_process
@@ -314,6 +315,26 @@ def test_predict_tells_the_ejection_fraction_of_a_cine(lvseg, run_folder, tmp_pa
     assert re.search(r"beat\.nii\.gz: ED beat_000\d [\d.]+ ml, ES beat_000\d [\d.]+ ml, single-plane EF \d+ %", out)
 
 
+def test_predict_is_quiet_about_what_decoders_say_and_tells_no_ejection_fraction_of_half_a_cine(run_folder, tmp_path):
+    video = cv2.VideoWriter(str(tmp_path / "v.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 20, (64, 64))
+    for _ in range(4):
+        video.write(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
+    video.release()
+    cut(tmp_path / "v.avi")
+    frame = nibabel.Nifti1Image(np.zeros((20, 30), np.uint8), np.eye(4))
+    nibabel.save(frame, tmp_path / "flat.nii")
+    header = bytearray((tmp_path / "flat.nii").read_bytes())
+    header[80:84] = bytes(4)  # pixdim[1]: a pixel of no width
+    (tmp_path / "flat.nii").write_bytes(header)
+    (tmp_path / "torn.dcm").write_bytes(Path(pydicom.examples.get_path("ybr_color")).read_bytes()[:100_000])
+    done = in_a_process("predict", "--weights", run_folder, "--out", tmp_path / "out", tmp_path)
+    assert done.returncode == 2 and "segmented" in done.stdout and "EF" not in done.stdout
+    lines = done.stderr.splitlines()
+    assert len(lines) == 3 and all(line.startswith("lvseg: ") for line in lines), done.stderr
+    for name in ("v.avi", "flat.nii", "torn.dcm"):
+        assert sum(name in line for line in lines) == 1
+
+
 def test_two_folders_of_masks_are_compared(lvseg, tmp_path):
     """One mask right, one shifted by half its width: Dice 1 and 0.5."""
     for folder, ending, shift in (("truth", "", 0), ("predicted", "_mask", 10)):
@@ -443,8 +464,9 @@ def spoil_images(folder: Path) -> Path:
 
 
 def unmask_images(folder: Path) -> Path:
-    spoil_images(folder).unlink()
-    return folder / "p4" / "x.png"
+    mask = spoil_images(folder)
+    mask.unlink()
+    return mask
 
 
 @pytest.mark.parametrize("command", ["train", "reproduce"])

@@ -104,7 +104,7 @@ def test_measurements_of_an_ellipsoid_are_its_formulas(segmenter, tmp_path):
     write_nifti(path, grey(TRUTH), (0.5, 0.4))
     returned, problems = predict(segmenter, [path], tmp_path / "out")
     table = pd.read_csv(tmp_path / "out" / "measurements.csv")
-    assert problems == [] and len(table) == 1
+    assert problems == {} and len(table) == 1
     pd.testing.assert_frame_equal(returned, table, check_dtype=False, rtol=1e-5)
     row = table.iloc[0]
     assert (row.file, row.frame, row.height, row.width) == (str(path), "heart", 150, 220)
@@ -126,7 +126,7 @@ def test_without_spacing_nothing_is_measured_in_mm(segmenter, tmp_path):
 def test_an_image_without_lv_gives_an_empty_mask_and_no_volume(segmenter, tmp_path):
     write_nifti(tmp_path / "dark.nii", np.zeros((60, 80), np.uint8), (0.3, 0.3))
     table, problems = predict(segmenter, [tmp_path / "dark.nii"], tmp_path / "out")
-    assert problems == [] and table.lv_pixels[0] == 0 and np.isnan(table.volume_ml[0])
+    assert problems == {} and table.lv_pixels[0] == 0 and np.isnan(table.volume_ml[0])
     assert not read_mask(tmp_path / "out" / "dark_mask.png").any()
 
 
@@ -145,7 +145,7 @@ def test_ejection_fraction_of_a_beating_ellipsoid(segmenter, tmp_path):
 def test_a_dicom_cine_gives_a_numbered_mask_per_frame(segmenter, cine, tmp_path):
     table, problems = predict(segmenter, [cine], tmp_path)
     names = [f"{cine.stem}_{n:04d}" for n in range(1, 31)]
-    assert problems == [] and list(table.frame) == names and set(table.file) == {str(cine)}
+    assert problems == {} and list(table.frame) == names and set(table.file) == {str(cine)}
     assert sorted(p.name for p in tmp_path.glob("*_overlay.png")) == [f"{name}_overlay.png" for name in names]
     region = pydicom.dcmread(cine).SequenceOfUltrasoundRegions[0]
     assert table.row_mm[0] == pytest.approx(10 * region.PhysicalDeltaY, rel=1e-5)
@@ -178,7 +178,7 @@ def test_any_file_name_stays_as_it_is(segmenter, tmp_path, stem):
     cv2.imwrite(str(tmp_path / "x.png"), grey(TRUTH))
     (tmp_path / "x.png").rename(tmp_path / f"{stem}.png")
     _, problems = predict(segmenter, [tmp_path / f"{stem}.png"], tmp_path / "out")
-    assert problems == []
+    assert problems == {}
     assert read_mask(tmp_path / "out" / f"{stem}_mask.png").any()
     assert list(pd.read_csv(tmp_path / "out" / "measurements.csv").frame) == [stem]
 
@@ -187,7 +187,7 @@ def test_a_name_that_is_no_utf8_is_segmented_too(segmenter, tmp_path):
     cv2.imwrite(str(tmp_path / "x.png"), grey(TRUTH))
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
     (tmp_path / "x.png").rename(path)
-    assert predict(segmenter, [path], tmp_path / "out")[1] == []
+    assert predict(segmenter, [path], tmp_path / "out")[1] == {}
     assert os.fsencode(tmp_path / "out") + b"/caf\xe9_mask.png" in map(os.fsencode, (tmp_path / "out").iterdir())
     assert list(pd.read_csv(tmp_path / "out" / "measurements.csv").frame) == ["caf?"]
 
@@ -217,15 +217,23 @@ def test_bad_files_of_a_folder_are_named_and_the_good_ones_kept(segmenter, mixed
         "good_mask.png", "good_overlay.png", "volume_mask.png", "volume_overlay.png", "measurements.csv"
     }  # fmt: skip
     for name in ("torn.png", "cut.nii.gz", "empty.nii.gz", "missing.png"):
-        assert sum(name in problem for problem in problems) == 1, name
+        assert sum(name in sentence for sentence in problems.values()) == 1, name
     assert len(problems) == 4
+
+
+def test_a_damaged_cine_gives_its_good_frames_and_one_sentence(segmenter, cine, tmp_path):
+    path = tmp_path / "torn.dcm"
+    path.write_bytes(cine.read_bytes()[:100_000])  # of 30 frames, the first ten are whole
+    table, problems = predict(segmenter, [path], tmp_path / "out")
+    assert list(table.frame) == [f"torn_{n:04d}" for n in range(1, 11)]
+    assert list(problems) == [str(path)]
 
 
 @pytest.mark.parametrize("inputs", [["torn.png", "empty.nii.gz"], ["deeper"], ["notes.txt"], ["nowhere"]])
 def test_nothing_is_made_where_nothing_can_be_read(segmenter, mixed, tmp_path, inputs):
     table, problems = predict(segmenter, [mixed / name for name in inputs], tmp_path / "out")
     assert len(table) == 0 and len(problems) == len(inputs)
-    assert all(any(str(mixed / name) in problem for problem in problems) for name in inputs)
+    assert all(str(mixed / name) in problems[str(mixed / name)] for name in inputs)
     assert not (tmp_path / "out").exists()
 
 
@@ -235,7 +243,7 @@ def test_two_inputs_of_one_name_are_not_written_over_each_other(segmenter, tmp_p
         cv2.imwrite(str(tmp_path / folder / "heart.png"), grey(TRUTH if folder == "a" else ~TRUTH))
     table, problems = predict(segmenter, [tmp_path / "a", tmp_path / "b" / "heart.png"], tmp_path / "out")
     assert list(table.file) == [str(tmp_path / "a" / "heart.png")]
-    assert len(problems) == 1 and str(tmp_path / "b" / "heart.png") in problems[0] and "rename" in problems[0]
+    assert list(problems) == [str(tmp_path / "b" / "heart.png")] and "rename" in str(problems)
     assert dice(read_mask(tmp_path / "out" / "heart_mask.png"), TRUTH) > 0.9
 
 
@@ -243,14 +251,14 @@ def test_an_input_named_twice_is_segmented_once(segmenter, tmp_path, monkeypatch
     cv2.imwrite(str(tmp_path / "heart.png"), grey(TRUTH))
     monkeypatch.chdir(tmp_path)
     table, problems = predict(segmenter, [tmp_path, Path("heart.png")], tmp_path / "out")
-    assert len(table) == 1 and problems == []
+    assert len(table) == 1 and problems == {}
 
 
 def test_a_mask_that_somebody_drew_is_not_overwritten(segmenter, tmp_path):
     cv2.imwrite(str(tmp_path / "heart.png"), grey(TRUTH))
     (tmp_path / "heart_mask.png").write_bytes(b"hours of work")
     table, problems = predict(segmenter, [tmp_path / "heart.png"], tmp_path)
-    assert len(table) == 0 and "heart_mask.png" in problems[0]
+    assert len(table) == 0 and "heart_mask.png" in problems[str(tmp_path / "heart.png")]
     assert (tmp_path / "heart_mask.png").read_bytes() == b"hours of work"
 
 
@@ -258,7 +266,7 @@ def test_output_beside_the_input_can_be_made_anew(segmenter, tmp_path):
     cv2.imwrite(str(tmp_path / "heart.png"), grey(TRUTH))
     for _ in range(2):
         table, problems = predict(segmenter, [tmp_path], tmp_path)
-        assert list(table.frame) == ["heart"] and problems == []
+        assert list(table.frame) == ["heart"] and problems == {}
     assert len(list(tmp_path.iterdir())) == 4
 
 
@@ -273,7 +281,7 @@ def test_camus_is_segmented_in_its_own_geometry(segmenter, camus, tmp_path):
     table, problems = predict(segmenter, [path], tmp_path)
     stored = nibabel.load(path)
     width, height = stored.shape
-    assert problems == [] and (table.height[0], table.width[0]) == (height, width)
+    assert problems == {} and (table.height[0], table.width[0]) == (height, width)
     assert table.row_mm[0] == pytest.approx(stored.header.get_zooms()[1], rel=1e-4)
     mask = read_mask(tmp_path / "patient0001_4CH_ED_mask.png")
     upright = np.asarray(stored.dataobj).T

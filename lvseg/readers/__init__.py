@@ -13,7 +13,7 @@ from lvseg.errors import ConfigError, DataError
 from lvseg.readers.common import PICTURES, VIDEOS, VOLUMES, is_label
 from lvseg.readers.record import Frame, Pixels
 
-__all__ = ["KINDS", "Frame", "Pixels", "open_path", "open_source"]
+__all__ = ["KINDS", "Frame", "Pixels", "list_file", "open_path", "open_source"]
 
 KINDS = ("camus", "labelme", "echonet", "pediatric", "images", "dicom", "video")
 """The data sets on disk, each a module of this package; the last two have no masks."""
@@ -63,11 +63,11 @@ def open_path(path: Path) -> list[Frame]:
     files = [path]
     if path.is_dir():
         files = [f for f in path.iterdir() if f.is_file() and not f.name.startswith(".") and not is_label(f)]
-    frames = [frame for file in sorted(files) for frame in _list_file(file)]
+    frames = [frame for file in sorted(files) for frame in list_file(file)]
     return _in_order(path, frames, "PNG, JPEG, TIFF, BMP, NIfTI, MetaImage, DICOM, AVI or MP4 image")
 
 
-def _list_file(path: Path) -> list[Frame]:
+def list_file(path: Path) -> list[Frame]:
     """The frames of one file, known by its ending or else by DICOM's mark; none if it is neither."""
     for module, endings in {"images": PICTURES, "volumes": VOLUMES, "video": VIDEOS}.items():
         if path.name.lower().endswith(endings):

@@ -45,12 +45,18 @@ def list_file(root: Path, path: Path) -> list[Frame]:
     """The frames of one DICOM file, without masks; none where it holds no image (a report, a DICOMDIR)."""
     with reading(path):
         header = _header(path)
-        return cine_of(root, path, int(header.get("NumberOfFrames") or 1), _read) if "Rows" in header else []
+        if "Rows" in header:
+            return cine_of(root, path, int(header.get("NumberOfFrames") or 1), _read)
+        if "Image Storage" in pydicom.filereader.read_file_meta_info(path).MediaStorageSOPClassUID.name:
+            raise DataError(f"{path}: ends before its pixels; restore it from its source")
+        return []
 
 
 def _header(path: Path) -> pydicom.Dataset:
     """The tags that pixels need; a deflated file is refused, as nothing limits what it unpacks to."""
-    syntax = pydicom.filereader.read_file_meta_info(path).TransferSyntaxUID
+    syntax = pydicom.filereader.read_file_meta_info(path).get("TransferSyntaxUID")
+    if syntax is None:
+        raise DataError(f"{path}: ends within its header; restore it from its source")
     if syntax.is_deflated:
         raise DataError(f"{path}: is a deflated DICOM; save it uncompressed")
     return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*_TAGS.split(), *_PALETTE])
