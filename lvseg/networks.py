@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from lvseg import blocks
 from lvseg.backend import KerasTensor, keras, layers
 from lvseg.paper import Layer
@@ -98,6 +100,15 @@ def table1(network: keras.Model) -> list[Layer]:
     last = network.get_layer("convolution")
     rows.append(Layer("convolution", shape(x), (), (last.strides[0],), shape(last.output)))
     return rows
+
+
+def attention_maps(network: keras.Model, images: np.ndarray) -> list[np.ndarray]:
+    """The weights (0..1) by which a trained network's attention gates multiply its skip connections, deepest first.
+
+    images: float32 (batch, size, size, channels). Each map is float32 (batch, h, w), h and w of its skip connection.
+    """
+    gates = [layer.output for layer in network.layers if layer.name.endswith("_weight") and layer.output.shape[-1] == 1]
+    return [keras.ops.convert_to_numpy(gate)[..., 0] for gate in keras.Model(network.input, gates)(images)]
 
 
 def block_diagram(network: keras.Model, number: int) -> list[str]:

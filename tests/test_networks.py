@@ -148,3 +148,13 @@ def test_fig5_is_drawn_from_the_graph():
     assert encoder.index("addition") < encoder.index("Inception module") < encoder.index("3x3 conv, stride 2")
     decoder = networks.block_diagram(built(model="resunet", **SMALL), 6)
     assert decoder[0] == "upsampling x2" and "ReLU" in decoder and "Inception module" not in decoder
+
+
+def test_attention_maps_are_the_gates_weights():
+    network = built(model="improved_resunet", **SMALL)
+    images = np.random.default_rng(0).random((2, 32, 32, 1)).astype("float32")
+    maps = networks.attention_maps(network, images)
+    assert [gate.shape for gate in maps] == [(2, 4, 4), (2, 8, 8), (2, 16, 16), (2, 32, 32)]
+    inside = keras.Model(network.input, [network.get_layer(n).output for n in ("attention_9", "resblock_1")])
+    gated, skip = (np.asarray(tensor) for tensor in inside(images))
+    np.testing.assert_allclose(gated, skip * maps[-1][..., None], rtol=1e-4, atol=1e-6)

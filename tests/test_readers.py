@@ -790,6 +790,7 @@ def test_dicom_cine_in_folders_gives_nothing_personal_away(tmp_path: Path) -> No
     dicom(tmp_path / "p1" / "DICOMDIR", PICTURE, Rows=24)
     report = pydicom.dcmread(tmp_path / "p1" / "DICOMDIR")
     del report.Rows, report.PixelData
+    report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = pydicom.uid.MediaStorageDirectoryStorage
     report.save_as(tmp_path / "p1" / "DICOMDIR")
     frames = open_source(f"dicom:{tmp_path}")
     assert [frame.name for frame in frames] == [f"p1_study_IM1_000{i}" for i in (1, 2, 3)]
@@ -797,6 +798,14 @@ def test_dicom_cine_in_folders_gives_nothing_personal_away(tmp_path: Path) -> No
     np.testing.assert_array_equal(frames[2].read().image, cine[2])
     shown = repr(frames) + repr(frames[0].read())
     assert not any(secret in shown for secret in ("Doe", "Jane", "4711", "1970"))
+
+
+@pytest.mark.parametrize("size", [140, 500, 1500, 5000])
+def test_a_dicom_image_that_ends_early_is_named_not_passed_over(tmp_path: Path, size: int) -> None:
+    whole = Path(pydicom.examples.get_path("ybr_color")).read_bytes()
+    (tmp_path / "cut.dcm").write_bytes(whole[:size])
+    with pytest.raises(DataError, match=r"cut\.dcm"):
+        open_path(tmp_path / "cut.dcm")[0].read()
 
 
 @pytest.mark.parametrize(
