@@ -41,7 +41,7 @@ class Frame:
     view: str = ""
     phase: str = ""
     subset: str = ""
-    files: tuple[Path, ...] = ()
+    files: tuple[Path, ...] = field(default=(), repr=False)
 
     def read(self) -> Pixels:
         """Read the pixels; raises `lvseg.DataError` on a bad file."""
