@@ -70,13 +70,11 @@ def scores(runs: Sequence[Run]) -> pd.DataFrame:
 def table2(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Table 2: a row per method; each score as mean over frames and seeds, its interval by patient, and per seed."""
     rows = []
+    distances = [column for column in DISTANCES if any(run.frames[column].notna().any() for run in runs)]
     for method, found in by_method(runs).items():
         table = scores(found)
         row: dict[str, Any] = {"method": method, "name": paper.METHODS[method]}
-        for column in ("dice", "acc", *DISTANCES):
-            if column in DISTANCES and table[column].isna().all():
-                continue
-            row[column] = _summary(table, column)
+        row |= {column: _summary(table, column) for column in ("dice", "acc", *distances)}
         counts = table[["tp", "fp", "fn"]].sum()
         row["dice_pooled"] = float(2 * counts.tp / (2 * counts.tp + counts.fp + counts.fn))
         rows.append({**row, "n_frames": table.frame.nunique(), "n_patients": table.patient.nunique()})
@@ -86,6 +84,8 @@ def table2(runs: Sequence[Run]) -> list[dict[str, Any]]:
 def _summary(table: pd.DataFrame, column: str) -> dict[str, Any]:
     """Mean, 95 % interval and per-seed means of a score; frames without it (an empty mask) are counted."""
     scored = table[np.isfinite(table[column])]
+    if scored.empty:
+        return {"mean": None, "ci95": None, "per_seed": [], "frames_without": len(table)}
     summary: dict[str, Any] = {
         "mean": float(scored[column].mean()),
         "ci95": _interval(evaluation.bootstrap_ci(scored[column].to_numpy(), scored.patient.tolist())),

@@ -98,6 +98,18 @@ def test_frames_without_a_distance_are_counted_not_dropped_in_silence(tmp_path):
     assert row["hd95_mm"]["mean"] == 2 and row["hd95_mm"]["frames_without"] == 2
 
 
+def test_a_method_that_finds_nothing_still_has_its_row_and_its_page(tmp_path):
+    """All its masks are empty, so it has no distances; the others do."""
+    runs = made_up(tmp_path, dict.fromkeys(METHODS, 0.9))
+    for run in runs:
+        if run.experiment.model != "resunet":
+            run.frames["hd95_mm"] = run.frames["assd_mm"] = 2.0
+    found = report.results(runs, paper.TABLE_1)
+    assert [row["hd95_mm"]["mean"] for row in found["table2"]] == [2, None, 2]
+    page = report.write(found, {}, tmp_path / "report").read_text()
+    assert "without 80 frames" in page and "NaN" not in (tmp_path / "report" / "results.json").read_text()
+
+
 def test_results_of_a_real_run(reproduction):
     found = json.loads((reproduction / "report" / "results.json").read_text())
     assert {"profile", "data", "table1", "table2", "claims", "runs", "environment"} <= found.keys()
