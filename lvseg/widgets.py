@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import ipywidgets
 import numpy as np
-from IPython.display import display
 
 from lvseg import figures
 
 
-def _live(draw, **controls: ipywidgets.Widget) -> ipywidgets.VBox:
-    """Sliders above a picture that `draw` makes anew from their values."""
-    output = ipywidgets.Output()
+def _live(draw: Callable[..., figures.Figure], **controls: ipywidgets.Widget) -> ipywidgets.VBox:
+    """Sliders above a picture that `draw` makes anew from their values.
+
+    An Image widget, not an Output: nbclient answers an Output's messages and can lose a cell's end in doing so, and
+    then a headless run waits for ever.
+    """
+    picture = ipywidgets.Image(format="png")
 
     def update(_=None) -> None:
-        figure = draw(**{name: control.value for name, control in controls.items()})
-        with output:
-            output.clear_output(wait=True)
-            display(figure)
+        picture.value = draw(**{name: control.value for name, control in controls.items()}).png()
 
     for control in controls.values():
         control.observe(update, "value")
     update()
-    return ipywidgets.VBox([*controls.values(), output])
+    return ipywidgets.VBox([*controls.values(), picture])
 
 
 def clahe_explorer(image: np.ndarray) -> ipywidgets.VBox:
