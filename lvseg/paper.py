@@ -114,7 +114,7 @@ OPEN_QUESTIONS = {
     "U8": OpenQuestion(
         "What is the ResUNet it is compared with?",
         "the same skeleton with ReLU, without Inception and attention",
-        "Zhang 2018's blocks of two convolutions",
+        "the same with another wiring; Zhang 2018's blocks of two convolutions are not offered yet",
         "wiring",
     ),
     "U9": OpenQuestion(
