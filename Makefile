@@ -5,8 +5,9 @@ DATA ?= phantom
 BENCH ?=
 VENV := .venv
 READY := $(VENV)/.ready
+NEUTRAL := tests/test_networks.py tests/test_losses.py
 
-.PHONY: reproduce test lab bench lint notebooks lock clean
+.PHONY: reproduce test test-torch lab bench lint notebooks lock clean
 .DELETE_ON_ERROR:
 
 reproduce: $(READY)
@@ -14,6 +15,11 @@ reproduce: $(READY)
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest
+	KERAS_BACKEND=jax XLA_FLAGS=--xla_backend_optimization_level=0 $(VENV)/bin/python -m pytest $(NEUTRAL)
+
+# The same tests of networks and losses on PyTorch: `.venv/bin/pip install torch` first.
+test-torch: $(READY)
+	KERAS_BACKEND=torch $(VENV)/bin/python -m pytest $(NEUTRAL) tests/test_backends.py
 
 lab: $(READY)
 	$(VENV)/bin/jupyter lab notebooks/00_start_here.ipynb

@@ -30,6 +30,7 @@ def _muted() -> Iterator[None]:
 if "KERAS_BACKEND" not in os.environ and find_spec("tensorflow") is None and find_spec("jax"):
     os.environ["KERAS_BACKEND"] = "jax"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # TensorFlow takes a whole GPU otherwise
 
 with _muted():
     import keras

@@ -35,8 +35,8 @@ def residual_block(
     """A ResBlock of Fig. 5 and Table 1: three 3x3 convolutions with strides 1, 1, `stride`, and a shortcut (U1).
 
     (h, w, c) becomes (h/stride, w/stride, filters). `two_stage` puts the shortcut around two stages and samples after
-    the addition; the two other wirings put one shortcut around all three convolutions. An Inception module sits
-    before the third, the sampling convolution (U2).
+    the addition; the other wirings put one shortcut around all convolutions. `two_convolutions` is Zhang 2018's
+    pre-activated unit: two of them, strides `stride`, 1 (U8). An Inception module sits before the last one (U2).
     """
     if config.wiring == "two_stage":
         y = _stage(x, filters, config, f"{name}_1")
@@ -46,12 +46,13 @@ def residual_block(
             y = inception_module(y, filters, config, f"{name}_inception")
         y = convolution(y, filters, 3, f"{name}_conv3", stride)
     else:
-        unit = _preactivated if config.wiring == "preactivation" else _postactivated
-        y = unit(x, filters, config, f"{name}_1", f"{name}_conv1")
-        y = unit(y, filters, config, f"{name}_2", f"{name}_conv2")
-        if inception:
-            y = inception_module(y, filters, config, f"{name}_inception")
-        y = unit(y, filters, config, f"{name}_3", f"{name}_conv3", stride)
+        strides = (stride, 1) if config.wiring == "two_convolutions" else (1, 1, stride)
+        unit = _postactivated if config.wiring == "postactivation" else _preactivated
+        y = x
+        for step, of_step in enumerate(strides, 1):
+            if inception and step == len(strides):
+                y = inception_module(y, filters, config, f"{name}_inception")
+            y = unit(y, filters, config, f"{name}_{step}", f"{name}_conv{step}", of_step)
         if stride > 1:
             # A 1x1 convolution of stride 2, in two steps: TensorFlow 2.21 corrupts its memory in that one's gradient.
             x = layers.MaxPooling2D(1, strides=stride, name=f"{name}_subsample")(x)
@@ -67,12 +68,13 @@ def _stage(x: KerasTensor, filters: int, config: NetworkConfig, name: str) -> Ke
     return activation(y, config, f"{name}_activation")
 
 
-def _preactivated(x, filters: int, config: NetworkConfig, name: str, conv: str, stride: int = 1) -> KerasTensor:
-    y = activation(normalisation(x, config, f"{name}_norm"), config, f"{name}_activation")
-    return convolution(y, filters, 3, conv, stride)
+def _preactivated(x, filters: int, config: NetworkConfig, name: str, conv: str, stride: int) -> KerasTensor:
+    if not (config.wiring == "two_convolutions" and name == "resblock_1_1"):  # Zhang convolves the image as it is
+        x = activation(normalisation(x, config, f"{name}_norm"), config, f"{name}_activation")
+    return convolution(x, filters, 3, conv, stride)
 
 
-def _postactivated(x, filters: int, config: NetworkConfig, name: str, conv: str, stride: int = 1) -> KerasTensor:
+def _postactivated(x, filters: int, config: NetworkConfig, name: str, conv: str, stride: int) -> KerasTensor:
     y = normalisation(convolution(x, filters, 3, conv, stride), config, f"{name}_norm")
     return activation(y, config, f"{name}_activation")
 
@@ -111,11 +113,12 @@ def attention(skip: KerasTensor, gate: KerasTensor, config: NetworkConfig, name:
 
 
 def _attention_gate(skip: KerasTensor, gate: KerasTensor, config: NetworkConfig, name: str) -> KerasTensor:
-    """Additive attention: skip * sigmoid(psi(act(W skip + U gate))), one weight in 0..1 per pixel."""
-    inner = skip.shape[-1] // 2
-    y = layers.Add(name=f"{name}_sum")(
-        [convolution(skip, inner, 1, f"{name}_skip"), convolution(gate, inner, 1, f"{name}_gate")]
-    )
+    """Additive attention: skip * sigmoid(psi(act(W skip + U gate + b))), one weight in 0..1 per pixel.
+
+    W and U are the two halves of one 1x1 convolution of the joined tensors. Written as a sum of two convolutions,
+    TensorFlow 2.21 on the CPU would compute the LeakyReLU behind it with slope 0.2 whatever the slope is.
+    """
+    y = convolution(layers.Concatenate(name=f"{name}_both")([skip, gate]), skip.shape[-1] // 2, 1, f"{name}_sum")
     y = convolution(activation(y, config, f"{name}_activation"), 1, 1, f"{name}_psi")
     weight = layers.Activation("sigmoid", name=f"{name}_weight")(y)
     return layers.Multiply(name=name)([skip, weight])

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MatplotlibFigure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+from matplotlib.path import Path
 
 from lvseg import clahe, paper
+
+if TYPE_CHECKING:  # figures of data alone need no Keras
+    from lvseg.networks import Box
 
 COLOURS = {"unet": "#7a7a7a", "resunet": "#d98c00", "improved_resunet": "#0072b2"}
 """One colour per method, told apart also by readers who don't see all colours."""
@@ -109,26 +114,78 @@ def clahe_steps(steps: clahe.Steps, tile: tuple[int, int]) -> Figure:
     return figure
 
 
-def fig5(rows: Mapping[str, Sequence[str]]) -> Figure:
-    """Fig. 5: blocks as columns of boxes, top to bottom; `rows` maps a block's title to its layers' labels."""
-    figure = Figure(figsize=(3.4 * len(rows), 0.42 * max(map(len, rows.values())) + 1), layout="constrained")
-    fills = {
-        "BN": "#dce9f5",
-        "conv": "#f7dfc6",
-        "Leaky": "#e2f0d9",
-        "ReLU": "#e2f0d9",
-        "Inception": "#ead9f0",
-    }
-    for axes, (title, labels) in zip(figure.subplots(1, len(rows), squeeze=False)[0], rows.items(), strict=True):
-        deepest = max(map(len, rows.values()))
-        axes.set(xlim=(0, 1), ylim=(deepest, -0.2), title=title)
-        axes.set_axis_off()
-        for line, label in enumerate(labels):
-            fill = next((colour for word, colour in fills.items() if word in label), "#eeeeee")
-            axes.text(
-                0.5, line + 0.4, label, ha="center", va="center", fontsize=9,
-                bbox={"boxstyle": "round,pad=0.3", "facecolor": fill, "edgecolor": "#666666"},
-            )  # fmt: skip
+FILLS = {
+    "BN": "#fcf6c4",
+    "conv": "#fbe3b9",
+    "ReLU": "#cdeadf",
+    "upsampling": "#cdeadf",
+    "Inception": "#f5dbe8",
+    "attention": "#f5dbe8",
+    "ResBlock": "#d6eaf8",
+}
+"""The fill of a diagram's box by a word in it: tints that stay apart without red and green, under words in black."""
+
+
+def fig5(blocks: Mapping[str, Sequence[Box]]) -> Figure:
+    """Fig. 5: blocks side by side, by title, from their inputs down to their output (`networks.block_diagram`)."""
+    rows = max(box.row for boxes in blocks.values() for box in boxes)
+    figure = Figure(figsize=(4.6 * len(blocks), 0.5 * rows + 1), layout="constrained")
+    for axes, (title, boxes) in zip(figure.subplots(1, len(blocks), squeeze=False)[0], blocks.items(), strict=True):
+        axes.set_title(title)
+        _diagram(axes, boxes, rows)
+    return figure
+
+
+def u_shape(boxes: Sequence[Box]) -> Figure:
+    """A whole network from the image (upper left) to the probability (upper right) (`networks.network_diagram`)."""
+    figure = Figure(figsize=(8, 6.5), layout="constrained")
+    _diagram(figure.subplots(), boxes, max(box.row for box in boxes))
+    return figure
+
+
+WIDTH, HEIGHT = 0.8, 0.66
+"""Of a diagram's boxes, where columns and rows are 1 apart."""
+
+
+def _diagram(axes: Axes, boxes: Sequence[Box], rows: float) -> None:
+    """Boxes in their columns and rows, and an arrow along the grid from each box to those that take its output."""
+    first, last = min(box.row for box in boxes), max(box.column for box in boxes)
+    axes.set(xlim=(-0.5, last + 0.5), ylim=(rows + 0.5, first - 0.5))
+    axes.set_axis_off()
+    places = {box.name: (box.column, box.row) for box in boxes}
+    for box in boxes:
+        fill = next((colour for word, colour in FILLS.items() if word in box.label), "#eeeeee")
+        corner = (box.column - WIDTH / 2, box.row - HEIGHT / 2)
+        rounded = "round,pad=0,rounding_size=0.08"
+        axes.add_patch(FancyBboxPatch(corner, WIDTH, HEIGHT, rounded, fc=fill, ec="#555555", zorder=2))
+        axes.text(box.column, box.row, box.label, ha="center", va="center", fontsize=8, zorder=3)
+        for name in box.inputs:
+            axes.add_patch(_arrow(places[name], places[box.name]))
+
+
+def _arrow(start: tuple[float, float], end: tuple[float, float]) -> FancyArrowPatch:
+    """From the middle of one box to the edge of another; a bend goes sideways last on the way down, first on it up."""
+    corner = start
+    if start[0] != end[0] and start[1] != end[1]:
+        corner = (start[0], end[1]) if end[1] > start[1] else (end[0], start[1])
+    sideways, downwards = np.sign(np.subtract(end, corner))
+    edge = (end[0] - sideways * WIDTH / 2, end[1] - downwards * HEIGHT / 2)
+    return FancyArrowPatch(path=Path([start, corner, edge]), arrowstyle="-|>", mutation_scale=9, color="#555555")
+
+
+def feature_maps(maps: Mapping[str, np.ndarray], channels: int = 6) -> Figure:
+    """A row per block with its first channels for the first image; `maps`: float (batch, height, width, channels).
+
+    Each picture is stretched over its own range, dark for its smallest value (`networks.feature_maps`).
+    """
+    figure = Figure(figsize=(1.3 * channels + 1.2, 1.3 * len(maps)), layout="constrained")
+    for line, (title, tensor) in zip(figure.subplots(len(maps), channels, squeeze=False), maps.items(), strict=True):
+        _, height, width, depth = tensor.shape
+        for channel, axes in enumerate(line):
+            axes.set(xticks=[], yticks=[], visible=channel < depth)
+            if channel < depth:
+                axes.imshow(tensor[0, :, :, channel], cmap="cividis")
+        line[0].set_ylabel(f"{title}\n{height} × {width} × {depth}", rotation=0, ha="right", va="center", fontsize=8)
     return figure
 
 

@@ -114,7 +114,7 @@ OPEN_QUESTIONS = {
     "U8": OpenQuestion(
         "What is the ResUNet it is compared with?",
         "the same skeleton with ReLU, without Inception and attention",
-        "the same with another wiring; Zhang 2018's blocks of two convolutions are not offered yet",
+        "Zhang 2018's blocks of two convolutions, the first of which samples; the wirings of U1",
         "wiring",
     ),
     "U9": OpenQuestion(

@@ -1,6 +1,8 @@
-"""Costs against hand counts, Keras's own parameter count, and a measured receptive field."""
+"""Costs against hand counts, Keras's and TensorFlow's own counts, and measured receptive fields."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pytest
@@ -8,6 +10,10 @@ import pytest
 from lvseg import costs, networks
 from lvseg.backend import keras, layers
 from lvseg.profiles import NetworkConfig
+
+
+def built(**choices) -> keras.Model:
+    return networks.build(NetworkConfig.of(width=4, size=32, channels=1, **choices))
 
 
 def test_one_convolution_by_hand():
@@ -23,7 +29,7 @@ def test_one_convolution_by_hand():
 
 @pytest.mark.parametrize("model", ["unet", "resunet", "improved_resunet"])
 def test_parameters_add_up(model):
-    network = networks.build(NetworkConfig.of(model=model, width=4, size=32, channels=1))
+    network = built(model=model)
     assert costs.per_stage(network).parameters.sum() == network.count_params()
 
 
@@ -36,25 +42,100 @@ def test_width_scales_costs_as_it_must():
     assert wide.activations_mib["block_3"] == pytest.approx(2 * narrow.activations_mib["block_3"])
 
 
-@pytest.mark.parametrize(
-    ("model", "stage"), [("unet", "block_3"), ("improved_resunet", "resblock_3"), ("resunet", "resblock_6")]
-)
-def test_receptive_field_is_the_measured_one(model, stage):
-    """Without normalisation the input's pixels that change an element in the middle span the stated square."""
-    size = 256
-    network = networks.build(
-        NetworkConfig.of(model=model, width=4, size=size, channels=1, batch_norm=False, attention="none", slope=1)
-    )
-    name = stage if model != "unet" else f"{stage}_activation2"
-    part = keras.Model(network.input, network.get_layer(name).output)
-    field = int(costs.per_stage(network).receptive_field[stage])
-    middle = part.output.shape[1] // 2
-    rng = np.random.default_rng(0)
-    image = rng.normal(size=(1, size, size, 1)).astype("float32")
-    base = np.asarray(part(image))[0, middle, middle]
-    # Which rows of the input matter: change one at a time, in a batch.
-    changed = np.repeat(image, size, 0)
-    changed[np.arange(size), np.arange(size), :] += 1000
-    moved = np.concatenate([np.asarray(part(changed[i : i + 16]))[:, middle, middle] for i in range(0, size, 16)])
-    rows = np.flatnonzero(np.abs(moved - base).max(-1) > 1e-5)
-    assert rows.max() - rows.min() + 1 == field
+def test_one_residual_block_by_hand():
+    """The improved ResUNet's second ResBlock, at width 4 and 32x32: from 32x32x4 to 16x16x8."""
+    row = costs.per_stage(built(model="improved_resunet")).loc["resblock_2"]
+    # both stages and the shortcut at 32x32, the Inception module's branches of 8/4 channels too, then the sampling
+    two_stages = 9 * 4 * 8 + 9 * 8 * 8 + 4 * 8
+    inception = 4 * (8 * 2) + 3 * (9 * 2 * 2)
+    assert row.multiply_adds == 32 * 32 * (two_stages + inception) + 16 * 16 * 9 * 8 * 8
+    biases = 8 + 8 + 8 + 7 * 2 + 8
+    assert row.parameters == two_stages + inception + 9 * 8 * 8 + biases + 4 * (4 + 8)
+    # BN of 4; then of 8: conv, activation, BN, conv, activation, shortcut, addition; Inception's 7 pairs of 2, its
+    # pool and its joint output of 8; conv and name of the sampled output
+    elements = 32 * 32 * (4 + 7 * 8 + 14 * 2 + 8 + 8) + 16 * 16 * 2 * 8
+    assert row.activations_mib == pytest.approx(elements * 4 / 2**20)
+
+
+NETWORKS = [
+    {"model": "unet"}, {"model": "resunet"}, {"model": "improved_resunet"},
+    {"model": "resunet", "wiring": "two_convolutions", "upsampling": "nearest"},
+    {"wiring": "preactivation", "inception_5x5": "whole", "skip": "add"},
+    {"attention": "cbam"}, {"attention": "squeeze_excitation"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("choices", NETWORKS, ids=str)
+def test_multiply_adds_are_half_of_what_tensorflow_counts(choices):
+    tensorflow = pytest.importorskip("tensorflow")
+    network = built(**choices)
+    graph = tensorflow.function(lambda x: network(x)).get_concrete_function(tensorflow.zeros((1, 32, 32, 1))).graph
+    profiler = tensorflow.compat.v1.profiler
+    options = profiler.ProfileOptionBuilder(profiler.ProfileOptionBuilder.float_operation())
+    counted = profiler.profile(graph, cmd="op", options=options.with_empty_output().build())
+    convolutions = counted.children[0]
+    assert convolutions.name == "Conv2D"
+    assert 2 * costs.per_stage(network).multiply_adds.sum() == convolutions.float_ops
+
+
+def test_a_transposed_convolution_by_hand():
+    """Each of 4x4 elements of 6 channels is spread over 2x2 elements of 6 channels."""
+    x = keras.Input((4, 4, 6))
+    layer = layers.Conv2DTranspose(6, 2, strides=2, name="upsampling_1")
+    table = costs.per_stage(keras.Model(x, layer(x)))
+    assert table.multiply_adds["upsampling_1"] == 4 * 4 * 6 * 2 * 2 * 6
+    assert table.receptive_field["upsampling_1"] == 1
+
+
+@pytest.mark.parametrize("attention", ["cbam", "squeeze_excitation"])
+def test_attention_by_channels_sees_the_whole_image(attention):
+    assert costs.per_stage(built(attention=attention)).receptive_field["attention_9"] >= 32
+
+
+LINEAR = [
+    {"model": "unet"}, {"model": "improved_resunet"}, {"inception": "none", "wiring": "two_convolutions"},
+    {"inception": "none", "wiring": "preactivation", "upsampling": "nearest"},
+    {"inception": "bottleneck", "wiring": "postactivation", "upsampling": "transposed"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("choices", LINEAR, ids=str)
+def test_what_an_element_sees_is_what_is_measured(choices):
+    """In the network made linear, with means for kernels, a gradient is positive on just the rows that are seen."""
+    tensorflow = pytest.importorskip("tensorflow")
+    size, positions = 384, (192, 199)
+    network = built(**choices | {"attention": "none", "slope": 1, "batch_norm": False})
+    network = keras.models.clone_model(network, keras.Input((size, 16, 1), name="image"), clone_function=linear)
+    for weight in network.weights:
+        taps = math.prod(weight.shape[:-1]) if weight.name == "kernel" else math.inf
+        weight.assign(np.full(weight.shape, 1 / taps))
+    ends = {name: members[-1] for name, members in networks.parts(network).items()}
+    image = tensorflow.zeros((1, size, 16, 1))
+    with tensorflow.GradientTape(persistent=True) as tape:
+        tape.watch(image)
+        outputs = keras.Model(network.input, [layer.output for layer in ends.values()])(image)
+        rows = [[tensorflow.reduce_sum(y[0, p * y.shape[1] // size]) for p in positions] for y in outputs]
+    for layer, of_layer in zip(ends.values(), rows, strict=True):
+        for position, row in zip(positions, of_layer, strict=True):
+            measured = np.flatnonzero(tape.gradient(row, image).numpy()[0].sum((1, 2)) > 0)
+            stated = costs.sees(network, layer.name, position * layer.output.shape[1] // size)
+            assert (layer.name, *stated) == (layer.name, measured.min(), measured.max())
+
+
+def test_receptive_field_is_the_largest_of_all_elements():
+    """Nearest upsampling, then a convolution over two: one pair of rows comes from one row, the next from two."""
+    x = keras.Input((32, 32, 1))
+    y = layers.Conv2D(1, 2, padding="same", name="block_2")(layers.UpSampling2D(2, name="upsampling_2")(x))
+    network = keras.Model(x, y)
+    assert [costs.sees(network, "block_2", element) for element in (4, 5)] == [(2, 2), (2, 3)]
+    assert costs.per_stage(network).receptive_field["block_2"] == 2
+
+
+def linear(layer: keras.Layer) -> keras.Layer:
+    """A copy of the layer that is linear: means instead of maxima, and no sigmoid."""
+    if isinstance(layer, layers.MaxPooling2D):
+        kept = {key: layer.get_config()[key] for key in ("name", "pool_size", "strides", "padding")}
+        return layers.AveragePooling2D(**kept)
+    if layer.name == "probability":
+        return layers.Identity(name=layer.name)
+    return type(layer).from_config(layer.get_config())

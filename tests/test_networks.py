@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import re
 import subprocess
 import sys
+import typing
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
-from lvseg import ConfigError, blocks, networks, paper
+from lvseg import ConfigError, blocks, figures, losses, networks, paper
 from lvseg.backend import keras
 from lvseg.profiles import NetworkConfig
 
@@ -20,8 +23,18 @@ def built(**choices) -> keras.Model:
     return networks.build(NetworkConfig.of(**choices))
 
 
-def test_table1_row_for_row():
-    rows = networks.table1(built(model="improved_resunet"))
+@pytest.fixture(scope="module")
+def full() -> keras.Model:
+    """The improved ResUNet as published: width 64, 256x256x3."""
+    return built(model="improved_resunet")
+
+
+def numbers(tensor) -> np.ndarray:
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def test_table1_row_for_row(full):
+    rows = networks.table1(full)
     assert len(rows) == 14
     for ours, theirs in zip(rows, paper.TABLE_1, strict=True):
         assert ours == theirs
@@ -33,28 +46,88 @@ def test_table1_notices_another_network():
     assert sum(ours == theirs for ours, theirs in zip(rows, paper.TABLE_1, strict=True)) == 0
 
 
-@pytest.mark.parametrize(
-    ("model", "at_64", "at_8"),
-    [("unet", 31_402_497, 493_937), ("resunet", 48_857_037, 767_709), ("improved_resunet", 53_137_921, 835_139)],
-)
-def test_parameter_counts(model, at_64, at_8):
-    assert built(model=model).count_params() == at_64
-    assert built(model=model, width=8, size=64, channels=1).count_params() == at_8
+def test_table1_of_blocks_of_two_convolutions():
+    """Zhang's network has Table 1's shapes, but two kernels in each block, of which the first samples."""
+    rows = networks.table1(built(model="resunet", wiring="two_convolutions", size=64, width=16))
+    for ours, theirs in zip(rows, paper.TABLE_1, strict=True):
+        narrow = (theirs.output[0] // 4, theirs.output[1] // 4, max(theirs.output[2] // 4, 1))
+        assert (ours.name, ours.output) == (theirs.name, narrow)
+        if ours.kernels:
+            assert (ours.kernels, ours.strides) == ((3, 3), (theirs.strides[2], 1))
 
 
-def test_unet_parameters_by_hand():
-    """Every convolution k*k*in*out + out, every batch normalisation 4 per channel."""
+def test_zhang_leaves_the_image_as_it_is():
+    first, second = (
+        {
+            box.label
+            for box in networks.block_diagram(built(model="resunet", wiring="two_convolutions", **SMALL), number)
+        }
+        for number in (1, 2)
+    )
+    assert {"BN", "ReLU", "3x3 conv"} <= first and {"BN", "ReLU", "3x3 conv, stride 2"} <= second
+    network = built(model="resunet", wiring="two_convolutions", **SMALL)
+    assert networks.parents(network.get_layer("resblock_1_conv1")) == ["image"]
+    assert networks.parents(network.get_layer("resblock_2_conv1")) == ["resblock_2_1_activation"]
 
-    def conv(kernel, channels_in, channels_out):
-        return kernel * kernel * channels_in * channels_out + channels_out
 
-    def double(channels_in, channels_out):
-        return conv(3, channels_in, channels_out) + conv(3, channels_out, channels_out) + 2 * 4 * channels_out
+def test_table1_is_not_about_unet():
+    with pytest.raises(ConfigError, match="Table 1 describes residual blocks, and unet has none"):
+        networks.table1(built(model="unet", **SMALL))
 
-    widths = [4 * factor for factor in (1, 2, 4, 8, 16)]
-    total = double(1, 4) + sum(double(a, b) for a, b in itertools.pairwise(widths))
-    total += sum(double(below + skip, skip) for below, skip in zip(widths[:0:-1], widths[-2::-1], strict=True))
-    assert built(model="unet", **SMALL).count_params() == total + conv(1, 4, 1)
+
+PARAMETERS = [
+    # choices, at width 64 with 3 channels, at width 8 with 1 channel
+    ({"model": "unet"}, 31_402_497, 493_937),
+    ({"model": "resunet"}, 48_857_037, 767_709),
+    ({"model": "resunet", "wiring": "two_convolutions"}, 33_150_017, 521_961),
+    ({"model": "improved_resunet"}, 53_137_441, 835_079),
+]
+
+
+@pytest.mark.parametrize(("choices", "at_64", "at_8"), PARAMETERS, ids=str)
+def test_parameter_counts_are_those_by_hand(choices, at_64, at_8):
+    assert by_hand(choices, 64, 3) == at_64
+    assert by_hand(choices, 8, 1) == at_8
+    assert built(**choices, width=8, size=16, channels=1).count_params() == at_8
+    if choices != {"model": "improved_resunet"}:  # built at full size for Table 1
+        assert built(**choices, size=16).count_params() == at_64
+
+
+def test_parameter_count_at_full_size(full):
+    assert full.count_params() == 53_137_441
+
+
+def by_hand(choices: dict, width: int, channels: int) -> int:
+    """Parameters of a network: every convolution k*k*in*out + out, every batch normalisation 4 per channel."""
+
+    def conv(kernel, channels_in, out):
+        return kernel * kernel * channels_in * out + out
+
+    def unet_block(channels_in, out, encoder):
+        return conv(3, channels_in, out) + conv(3, out, out) + 2 * 4 * out
+
+    def two_stage_block(channels_in, out, encoder):
+        stages = 4 * channels_in + conv(3, channels_in, out) + 4 * out + conv(3, out, out)
+        return stages + conv(1, channels_in, out) + encoder * improved * inception(out) + conv(3, out, out)
+
+    def zhang_block(channels_in, out, encoder):
+        unit = 4 * channels_in * (channels_in != channels) + conv(3, channels_in, out) + 4 * out + conv(3, out, out)
+        return unit + conv(1, channels_in, out)
+
+    def inception(out):
+        quarter = out // 4
+        return 4 * conv(1, out, quarter) + 3 * conv(3, quarter, quarter)
+
+    def gate(skip, below):
+        return conv(1, skip + below, skip // 2) + conv(1, skip // 2, 1)
+
+    improved = choices["model"] == "improved_resunet"
+    block = unet_block if choices["model"] == "unet" else zhang_block if "wiring" in choices else two_stage_block
+    widths = [width * factor for factor in (1, 2, 4, 8, 16)]
+    total = sum(block(a, b, True) for a, b in itertools.pairwise([channels, *widths])) + conv(1, width, 1)
+    for below, skip in zip(widths[:0:-1], widths[-2::-1], strict=True):
+        total += block(below + skip, skip, False) + improved * gate(skip, below)
+    return total
 
 
 def test_resunet_is_the_improved_network_with_all_three_off():
@@ -66,22 +139,68 @@ def test_resunet_is_the_improved_network_with_all_three_off():
     assert "LeakyReLU" not in kinds
 
 
-SWITCHES = [
-    {"inception": "encoder"}, {"attention": "gate"}, {"slope": 0.3},
-    {"wiring": "preactivation", "inception": "encoder"},
-    {"wiring": "postactivation"}, {"inception": "encoder_decoder"}, {"inception": "bottleneck"},
-    {"inception": "encoder", "inception_5x5": "whole"}, {"attention": "cbam"}, {"attention": "squeeze_excitation"},
-    {"upsampling": "nearest"}, {"upsampling": "transposed"}, {"skip": "add"}, {"batch_norm": False}, {"channels": 3},
-]  # fmt: skip
+NUMBERS = {"width": (4, 8), "size": (16, 32), "slope": (0.01, 0.0, 0.3), "bn_momentum": (0.99, 0.5)}
+"""Values to try of the choices that are numbers; all values of the others follow from the contract itself."""
+TINY = {"width": 4, "size": 16, "channels": 1}
 
 
-@pytest.mark.parametrize("choices", SWITCHES, ids=str)
-def test_every_switch_changes_the_graph_and_keeps_the_contract(choices):
-    plain, switched = built(model="resunet", **SMALL), built(**{"model": "resunet", **SMALL, **choices})
-    assert switched.output_shape == (None, 32, 32, 1)
-    assert switched.to_json() != plain.to_json()
-    probability = switched.predict_on_batch(np.zeros((1, 32, 32, choices.get("channels", 1)), "float32"))
-    assert np.all((probability >= 0) & (probability <= 1))
+def values() -> dict[str, tuple]:
+    """The values of every choice but the method's, which chooses among the others."""
+    hints = typing.get_type_hints(NetworkConfig)
+    names = [name for name in NetworkConfig.model_fields if name != "model"]
+    return {
+        name: (True, False) if hints[name] is bool else typing.get_args(hints[name]) or NUMBERS[name] for name in names
+    }
+
+
+def combinations() -> list[dict]:
+    """Eight networks in which every value of every choice occurs, and the two other methods."""
+    eight = [
+        {
+            name: options[(row + place * (row // 4)) % len(options)]
+            for place, (name, options) in enumerate(values().items())
+        }
+        for row in range(8)
+    ]
+    return [*eight, {"model": "unet", **TINY}, {"model": "resunet", **TINY}]
+
+
+def test_every_value_occurs_in_a_combination():
+    for name, options in values().items():
+        assert {choices.get(name) for choices in combinations()} >= set(options)
+
+
+@pytest.mark.parametrize("name", values())
+def test_every_switch_changes_the_network(name):
+    described = [built(**TINY | {name: value}).to_json() for value in values()[name]]
+    assert len(set(described)) == len(described)
+    assert built(**TINY | {name: values()[name][0]}).to_json() == described[0]
+
+
+@pytest.mark.parametrize("choices", combinations(), ids=lambda choices: "-".join(map(str, choices.values())))
+def test_every_value_learns_and_is_kept(choices, tmp_path):
+    """Loaded in stock Keras and compiled, the trained network predicts what it computes layer by layer here."""
+    keras.utils.set_random_seed(0)
+    config = NetworkConfig.of(**choices)
+    network = networks.build(config)
+    rng = np.random.default_rng(0)
+    images = rng.random((2, config.size, config.size, config.channels)).astype("float32")
+    masks = (images[..., :1] > 0.5).astype("float32")
+    kernels = [weight for weight in network.trainable_weights if weight.name == "kernel"]
+    before = [numbers(kernel).copy() for kernel in kernels]
+    learner = networks.logits(network)
+    learner.compile(keras.optimizers.Adam(1e-3), losses.combined_loss(), run_eagerly=True)
+    assert np.isfinite(learner.train_on_batch(images, masks))
+    # Every kind of kernel learns; single ones may lie behind a dead ReLU at this width.
+    kinds = [re.sub(r"\d", "", kernel.path) for kernel in kernels]
+    moved = [not np.array_equal(numbers(kernel), old) for kernel, old in zip(kernels, before, strict=True)]
+    assert {kind for kind, learnt in zip(kinds, moved, strict=True) if learnt} == set(kinds)
+
+    network.save(tmp_path / "network.keras")
+    loaded = keras.saving.load_model(tmp_path / "network.keras", safe_mode=True, compile=False)
+    probability = numbers(network(images))
+    assert probability.shape == masks.shape and np.all((probability >= 0) & (probability <= 1))
+    np.testing.assert_allclose(loaded.predict_on_batch(images), probability, atol=1e-5)
 
 
 def test_attention_gate_only_weakens_the_skip():
@@ -91,7 +210,7 @@ def test_attention_gate_only_weakens_the_skip():
     model = keras.Model([skip, gate], blocks.attention(skip, gate, config, "a"))
     rng = np.random.default_rng(0)
     x, g = rng.normal(size=(2, 8, 8, 4)).astype("float32"), rng.normal(size=(2, 8, 8, 6)).astype("float32")
-    ratio = np.asarray(model([x, g])) / x
+    ratio = numbers(model([x, g])) / x
     assert ratio.min() >= 0 and ratio.max() <= 1
     np.testing.assert_allclose(ratio, ratio[..., :1].repeat(4, -1), rtol=1e-4)  # one weight per pixel
     assert ratio.std() > 0
@@ -105,23 +224,28 @@ def test_inception_sees_five_pixels_and_no_more():
     zero = np.zeros((1, 11, 11, 4), "float32")
     point = zero.copy()
     point[0, 5, 5] = 1
-    reached = np.abs(np.asarray(model(point)) - np.asarray(model(zero)))[0].max(-1) > 1e-9
+    reached = np.abs(numbers(model(point)) - numbers(model(zero)))[0].max(-1) > 1e-9
     rows, columns = np.nonzero(reached)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (3, 7, 3, 7)
 
 
-def test_saved_network_loads_in_safe_mode_without_lvseg(tmp_path):
+def test_saved_network_needs_no_lvseg(tmp_path):
+    """A process in which lvseg can't be imported loads the network in safe mode and predicts the same."""
     network = built(model="improved_resunet", **SMALL)
     image = np.random.default_rng(0).random((2, 32, 32, 1)).astype("float32")
     network.save(tmp_path / "n.keras")
     np.save(tmp_path / "image.npy", image)
     script = (
-        "import sys, keras, numpy as np\n"
+        "import sys\n"
+        "sys.modules['lvseg'] = None\n"
+        "import keras, numpy as np\n"
         "n = keras.saving.load_model('n.keras', safe_mode=True, compile=False)\n"
         "np.save('out.npy', n.predict_on_batch(np.load('image.npy')))\n"
-        "assert not any(m.split('.')[0] == 'lvseg' for m in sys.modules)\n"
+        "try:\n    import lvseg.networks\n"
+        "except ImportError:\n    print('no lvseg')\n"
     )
-    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True)
+    run = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert run.stdout.splitlines()[-1] == "no lvseg"
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), network.predict_on_batch(image), atol=1e-6)
 
 
@@ -143,11 +267,75 @@ def test_a_wrong_choice_is_one_sentence_that_names_it(choices, named):
 
 
 def test_fig5_is_drawn_from_the_graph():
-    encoder = networks.block_diagram(built(model="improved_resunet", **SMALL), 2)
-    assert encoder[:3] == ["BN", "3x3 conv", "LeakyReLU"]
-    assert encoder.index("addition") < encoder.index("Inception module") < encoder.index("3x3 conv, stride 2")
-    decoder = networks.block_diagram(built(model="resunet", **SMALL), 6)
-    assert decoder[0] == "upsampling x2" and "ReLU" in decoder and "Inception module" not in decoder
+    boxes = {box.name: box for box in networks.block_diagram(built(model="improved_resunet", **SMALL), 2)}
+    down = [box.label for box in boxes.values() if box.column == 0]
+    assert down == [
+        "ResBlock (1)\n32 × 32 × 4", *2 * ["BN", "3x3 conv", "LeakyReLU"],
+        "addition", "Inception module", "3x3 conv, stride 2", "ResBlock (2)\n16 × 16 × 8",
+    ]  # fmt: skip
+    assert set(boxes["resblock_2_add"].inputs) == {"resblock_2_2_activation", "resblock_2_shortcut"}
+    assert boxes["resblock_2_shortcut"].inputs == ("resblock_1",)
+    assert [box.name for box in boxes.values() if box.column == 1] == ["resblock_2_shortcut"]
+
+    boxes = {box.name: box for box in networks.block_diagram(built(model="resunet", **SMALL), 6)}
+    assert boxes["upsampling_6"].inputs == ("resblock_5",)
+    assert set(boxes["resblock_6_join"].inputs) == {"upsampling_6", "resblock_4"}
+    labels = {box.label for box in boxes.values()}
+    assert "ReLU" in labels and not labels & {"Inception module", "LeakyReLU"}
+
+
+def test_the_whole_network_is_drawn_from_the_graph(full):
+    boxes = networks.network_diagram(full)
+    labels = [box.label for box in boxes if not box.name.startswith(("image", "attention", "probability"))]
+    assert sorted(labels) == sorted(f"{row.name}\n{' × '.join(map(str, row.output))}" for row in paper.TABLE_1)
+    by_name = {box.name: box for box in boxes}
+    for number in (6, 7, 8, 9):
+        skip = f"resblock_{10 - number}"
+        assert set(by_name[f"attention_{number}"].inputs) == {skip, f"upsampling_{number}"}
+        assert set(by_name[f"resblock_{number}"].inputs) == {f"attention_{number}", f"upsampling_{number}"}
+        assert by_name[skip].row == by_name[f"attention_{number}"].row == by_name[f"resblock_{number}"].row
+        assert by_name[f"upsampling_{number}"].inputs == (f"resblock_{number - 1}",)
+
+
+DRAWN = [
+    {"model": "improved_resunet"}, {"model": "unet"}, {"model": "resunet", "wiring": "two_convolutions"},
+    {"wiring": "preactivation", "skip": "add", "attention": "cbam", "inception": "encoder_decoder"},
+    {"wiring": "postactivation", "upsampling": "transposed", "attention": "squeeze_excitation"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("choices", DRAWN, ids=str)
+def test_no_box_of_a_figure_hides_another(choices):
+    network = built(**SMALL | choices)
+    for boxes in (networks.network_diagram(network), *(networks.block_diagram(network, n) for n in range(1, 10))):
+        places = sorted((box.column, box.row) for box in boxes)
+        assert all(a[0] != b[0] or b[1] - a[1] >= 1 for a, b in itertools.pairwise(places))
+        assert {name for box in boxes for name in box.inputs} <= {box.name for box in boxes}
+
+
+def test_every_word_of_a_figure_lies_in_its_box(full):
+    blocks_drawn = figures.fig5({f"ResBlock ({n})": networks.block_diagram(full, n) for n in (2, 6)})
+    for figure in (blocks_drawn, figures.u_shape(networks.network_diagram(full))):
+        figure.png()
+        boxes = [patch.get_window_extent() for axes in figure.axes for patch in axes.patches if patch.get_zorder() == 2]
+        texts = [text.get_window_extent() for axes in figure.axes for text in axes.texts]
+        assert len(texts) == len(boxes) > 10
+        for text, box in zip(texts, boxes, strict=True):
+            assert box.x0 < text.x0 < text.x1 < box.x1 and box.y0 < text.y0 < text.y1 < box.y1
+
+
+@pytest.mark.parametrize("model", ["unet", "improved_resunet"])
+def test_feature_maps_are_what_the_blocks_pass_on(model):
+    """The last block's maps, through the last convolution by hand, are the network's probabilities."""
+    network = built(model=model, **SMALL)
+    images = np.random.default_rng(0).random((2, 32, 32, 1)).astype("float32")
+    maps = networks.feature_maps(network, images)
+    sizes = [(32, 4), (16, 8), (8, 16), (4, 32), (2, 64), (4, 32), (8, 16), (16, 8), (32, 4)]
+    assert [tensor.shape for tensor in maps.values()] == [(2, size, size, channels) for size, channels in sizes]
+    kernel, bias = map(numbers, network.get_layer("convolution").weights)
+    expected = expit(list(maps.values())[-1] @ kernel[0, 0] + bias)
+    np.testing.assert_allclose(numbers(network(images)), expected, atol=1e-5)
+    assert figures.feature_maps(maps).png().startswith(b"\x89PNG")
 
 
 def test_attention_maps_are_the_gates_weights():
@@ -156,5 +344,5 @@ def test_attention_maps_are_the_gates_weights():
     maps = networks.attention_maps(network, images)
     assert [gate.shape for gate in maps] == [(2, 4, 4), (2, 8, 8), (2, 16, 16), (2, 32, 32)]
     inside = keras.Model(network.input, [network.get_layer(n).output for n in ("attention_9", "resblock_1")])
-    gated, skip = (np.asarray(tensor) for tensor in inside(images))
+    gated, skip = map(numbers, inside(images))
     np.testing.assert_allclose(gated, skip * maps[-1][..., None], rtol=1e-4, atol=1e-6)

@@ -1,0 +1,83 @@
+"""One set of weights, three backends: the same output, loss and training step on TensorFlow, JAX and PyTorch.
+
+`make test` has TensorFlow and JAX. For PyTorch: `pip install torch` into `.venv`, then `make test` or
+`KERAS_BACKEND=torch .venv/bin/python -m pytest tests/test_networks.py tests/test_losses.py tests/test_backends.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+METHODS = ("unet", "improved_resunet")  # between them, every layer that any of the networks has by default
+CODE = """
+import sys
+from pathlib import Path
+import numpy as np
+from lvseg import losses, networks
+from lvseg.backend import keras
+
+folder, out = map(Path, sys.argv[1:])
+data = np.load(folder / "data.npz")
+results = {}
+for method in ("unet", "improved_resunet"):
+    network = keras.saving.load_model(folder / f"{method}.keras")
+    results[f"{method}_output"] = network.predict_on_batch(data["images"])
+    trainer = networks.logits(network)
+    trainer.compile(keras.optimizers.SGD(0.1), losses.combined_loss(), jit_compile=False)
+    results[f"{method}_loss"] = np.asarray(trainer.train_on_batch(data["images"], data["masks"]))
+    results[f"{method}_stepped"] = np.concatenate([w.ravel() for w in network.get_weights()])
+np.savez(out, backend=keras.backend.backend(), **results)
+"""
+
+
+def on(backend: str, folder: Path) -> dict[str, np.ndarray]:
+    """Outputs, first loss and weights after one step of the networks in `folder`, computed by `backend`."""
+    out = folder / f"{backend}.npz"
+    quick = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}  # JAX compiles for longer than it computes here
+    environment = {**os.environ, **quick, "KERAS_BACKEND": backend}
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, folder, out], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    results = dict(np.load(out))
+    assert str(results.pop("backend")) == backend
+    return results
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> Path:
+    """The three networks with random weights and statistics, images and masks."""
+    from lvseg import networks, profiles
+
+    folder = tmp_path_factory.mktemp("backends")
+    draw = np.random.default_rng(5)
+    for method in METHODS:
+        network = networks.build(profiles.NetworkConfig.of(model=method, width=4, size=32, channels=1))
+        network.set_weights([w + draw.normal(0, 0.05, w.shape) ** 2 for w in network.get_weights()])
+        network.save(folder / f"{method}.keras")
+    images = draw.random((4, 32, 32, 1), np.float32)
+    np.savez(folder / "data.npz", images=images, masks=(images > 0.6).astype(np.float32))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tensorflow(saved) -> dict[str, np.ndarray]:
+    return on("tensorflow", saved)
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_other_backends_compute_what_tensorflow_computes(backend, saved, tensorflow):
+    if find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    found = on(backend, saved)
+    assert found.keys() == tensorflow.keys()
+    for name, values in tensorflow.items():
+        np.testing.assert_allclose(found[name], values, atol=1e-4, rtol=1e-4, err_msg=f"{backend}: {name}")
+        assert np.ptp(values) > 1e-3 or values.size == 1
