@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -162,8 +162,14 @@ def data_check(source: Annotated[str, typer.Argument(metavar="KIND:DIR")]) -> No
     counts = {"view": found.views, "phase": found.phases, "subset": found.subsets}
     rows = [("frames", str(found.frames)), ("patients", str(found.patients))]
     rows += [(what, ", ".join(f"{n} {name or 'not known'}" for name, n in c.items())) for what, c in counts.items()]
-    rows += [("missing files", str(len(found.missing))), ("bad frames", str(len(found.bad)))]
+    rows += [("pixel size known", str(found.spaced)), ("missing files", str(len(found.missing)))]
+    rows += [("bad frames", str(len(found.bad))), ("look-alikes", str(len(found.twins)))]
+    rows += [("empty masks", str(len(found.empty))), ("masks in several parts", str(len(found.divided)))]
     _table(source, rows)
+    for name in found.empty:
+        console.print(f"{name}: its mask is empty")
+    for name in found.divided:
+        console.print(f"{name}: its mask has several parts")
     for pair in found.twins:
         console.print(f"{' and '.join(pair)} show nearly the same picture: keep them on one side of a split")
     for sentence in found.bad.values():
@@ -177,18 +183,27 @@ def data_split(
     source: Annotated[str, typer.Argument(metavar="KIND:DIR")],
     out: Annotated[Path, typer.Argument(help="The JSON file to write.")],
     by: Annotated[str, typer.Option(help="patient, frame or own (the data set's own).")] = "patient",
-    seed: Annotated[int, typer.Option(min=0, help="Chooses which fifth is tested.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Chooses which fold is tested.")] = 0,
+    folds: Annotated[int, typer.Option(min=2, help="How many folds there are.")] = 5,
 ) -> None:
-    """Write a split into train and test as a file with a checksum.
+    """Write a split into train and test as a file with a checksum, and name what would leak across it.
 
-    Example: `lvseg data split labelme:my_phantoms split.json`
+    Train on it with `--set split=split.json`.
+
+    Example: `lvseg data split labelme:my_phantoms split.json --folds 10 --seed 3`
     """
     from lvseg import dataset
     from lvseg.readers import open_source
 
-    split = dataset.split_frames(open_source(source), by, seed)
+    frames = open_source(source)
+    split = dataset.split_frames(frames, by, seed, folds)
+    alike = dataset.near_duplicates(frames, split)
     split.save(out)
     console.print(f"{len(split.train)} frames to train and {len(split.test)} to test, by {by}, in {out}")
+    console.print(f"patients on both sides: {len(dataset.divided_patients(frames, split))}")
+    console.print(f"test frames that show nearly the same picture as a training frame: {len(alike)}")
+    for test, train, similarity in alike:
+        console.print(f"{test} and {train}: {similarity:.4f}")
 
 
 @app.command()
@@ -243,8 +258,12 @@ def predict(
     ],
     out: Annotated[Path, typer.Option(callback=_folder_to_write, help="Gets masks, overlays and measurements.csv.")],
     weights: Annotated[
-        Path | None, typer.Option(help="A run's folder or a .keras file; the shipped one without.")
+        Path | None, typer.Option(help="A run's folder, an .onnx or a .keras file; the shipped one without.")
     ] = None,
+    precision: Annotated[
+        Literal["float32", "bfloat16"],
+        typer.Option(help="bfloat16 is faster where the processor has it; contours may differ by a pixel."),
+    ] = "float32",
 ) -> None:
     """Segment the LV in images: an upright mask, an overlay and measurements for each frame.
 
@@ -255,7 +274,7 @@ def predict(
     """
     from lvseg import prediction
 
-    segmenter = prediction.Segmenter.load(weights or prediction.SHIPPED)
+    segmenter = prediction.Segmenter.load(weights or prediction.SHIPPED, precision)
     table, problems = prediction.predict(segmenter, inputs, out)
     if len(table):
         console.print(f"{len(table)} frames segmented in {out}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import cv2
 import numpy as np
@@ -17,9 +18,13 @@ from lvseg import clahe, files
 from lvseg.errors import ConfigError, DataError
 from lvseg.profiles import Experiment
 from lvseg.readers import Frame
+from lvseg.readers.check import ALIKE, fingerprint
 
 FOLDS = 5
 """The paper's 400/100 of 500 frames: a fifth of the patients (or frames) is kept for testing."""
+
+_UNITS = {"patient": "patient", "frame": "name", "own": "subset"}
+"""The kinds of split, and what of a frame each of them keeps together."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class Split:
 
     @classmethod
     def load(cls, path: Path) -> Split:
-        """Read a split; raises `lvseg.DataError` where its checksum or its fields are wrong."""
+        """Read a split; raises `lvseg.DataError` where its checksum, its fields or its sides are wrong."""
         stored = files.read_json(path)
         try:
             split = cls(stored["kind"], stored["fold"], tuple(stored["train"]), tuple(stored["test"]))
@@ -46,6 +51,8 @@ class Split:
             intact = False
         if not intact:
             raise DataError(f"{path}: was changed since it was made, or is no split; make it again")
+        if not split.train or not split.test or set(split.train) & set(split.test):
+            raise DataError(f"{path}: has an empty side, or a frame on both; make it again")
         return split
 
     def checksum(self) -> str:
@@ -53,37 +60,41 @@ class Split:
         return hashlib.sha256("\n".join((*self.train, "", *self.test)).encode()).hexdigest()
 
 
-def split_frames(frames: Sequence[Frame], kind: str = "patient", seed: int = 0) -> Split:
+def split_frames(frames: Sequence[Frame], kind: str = "patient", seed: int = 0, folds: int = FOLDS) -> Split:
     """Divide `frames` into train and test.
 
-    kind: `patient` keeps a fifth of the patients for testing; `frame` a fifth of the frames, so that each patient is
-    on both sides (only to show its harm); `own` takes the data set's own training and validation subsets.
-    seed: chooses which fifth, so that five seeds together test on every patient (or frame) once.
+    kind: `patient` keeps one in `folds` patients for testing; `frame` one in `folds` frames, so that each patient is
+    on both sides (only to show its harm); `own` takes the data set's own training and validation subsets, or one of
+    its own folds.
+    seed: chooses which fold is tested, so that `folds` seeds together test on every patient (or frame) once.
     Raises `lvseg.DataError` where the data can't be divided so.
     """
-    fold = seed % FOLDS
-    if kind == "own":
-        test = {frame.name for frame in frames if frame.subset == "validation"}
-        train = {frame.name for frame in frames if frame.subset == "training"}
-        fold = 0
-    elif kind in ("patient", "frame"):
-        unit = (lambda frame: frame.patient) if kind == "patient" else (lambda frame: frame.name)
-        units = sorted({unit(frame) for frame in frames})
+    if kind not in _UNITS:
+        raise ConfigError(f"split {kind!r} doesn't exist; choose {', '.join(_UNITS)}")
+    unit_of = {frame.name: getattr(frame, _UNITS[kind]) for frame in frames}
+    units = sorted(set(unit_of.values()))
+    if kind != "own":
         order = np.random.default_rng(0).permutation(len(units))
-        tested = {units[i] for i in np.array_split(order, min(FOLDS, max(len(units), 1)))[fold % max(len(units), 1)]}
-        test = {frame.name for frame in frames if unit(frame) in tested}
-        train = {frame.name for frame in frames} - test
+        parts = [{units[i] for i in part} for part in np.array_split(order, max(min(folds, len(units)), 1))]
+    elif any(unit.startswith("fold") for unit in units):
+        parts = [{unit} for unit in units]
     else:
-        raise ConfigError(f"split {kind!r} doesn't exist; choose patient, frame or own")
+        parts, units = [{"validation"}], ["training", "validation"]
+    fold = seed % len(parts)
+    train = tuple(name for name, unit in unit_of.items() if unit in units and unit not in parts[fold])
+    test = tuple(name for name, unit in unit_of.items() if unit in parts[fold])
     if not train or not test:
-        raise DataError(f"the data can't be split by {kind}: {len(train)} frames to train, {len(test)} to test")
-    order_of = [frame.name for frame in frames]
-    return Split(kind, fold, tuple(n for n in order_of if n in train), tuple(n for n in order_of if n in test))
+        found = f"{len(train)} frames to train, {len(test)} to test"
+        raise DataError(f"the data can't be split by {kind}: {found}; choose another split, or add patients")
+    return Split(kind, fold, train, test)
 
 
 def choose(frames: Sequence[Frame], experiment: Experiment) -> Split:
     """The experiment's split; `max_frames` leaves so many training and a quarter as many test frames, spread out."""
-    split = split_frames(frames, experiment.split, experiment.seed)
+    if "#" in experiment.split:
+        split = _from_file(frames, *experiment.split.rsplit("#", 1))
+    else:
+        split = split_frames(frames, experiment.split, experiment.seed)
     if experiment.max_frames is None:
         return split
 
@@ -92,6 +103,24 @@ def choose(frames: Sequence[Frame], experiment: Experiment) -> Split:
 
     train = spread(split.train, experiment.max_frames)
     return replace(split, train=train, test=spread(split.test, max(experiment.max_frames // 4, 1)))
+
+
+def _from_file(frames: Sequence[Frame], path: str, checksum: str) -> Split:
+    """The split in a file, if it is still the one the experiment named and fits the data."""
+    split = Split.load(Path(path))
+    if not files.sha256(Path(path)).startswith(checksum):
+        raise DataError(f"{path}: isn't the split that the experiment was made with; restore it, or name it anew")
+    if absent := sorted({*split.train, *split.test} - {frame.name for frame in frames}):
+        raise DataError(f"{path}: names {absent[0]}, which isn't among the data; make a split of these data")
+    if split.kind == "patient" and (both := divided_patients(frames, split)):
+        raise DataError(f"{path}: has frames of {both[0]} on both sides; make it again by patient")
+    return split
+
+
+def divided_patients(frames: Sequence[Frame], split: Split) -> list[str]:
+    """The patients who have frames on both sides of the split."""
+    patient_of = {frame.name: frame.patient for frame in frames}
+    return sorted({patient_of[name] for name in split.train} & {patient_of[name] for name in split.test})
 
 
 def load(frames: Sequence[Frame], experiment: Experiment) -> tuple[Split, Arrays]:
@@ -105,15 +134,30 @@ def load(frames: Sequence[Frame], experiment: Experiment) -> tuple[Split, Arrays
     chosen = [frame for frame in frames if frame.name in used]
     arrays = prepare(chosen, experiment)
     train = set(split.train)
-    rows = [row for row, frame in enumerate(chosen) if frame.name in train]
-    return split, Arrays(arrays.image[rows], arrays.mask[rows])
+    with tempfile.TemporaryFile(dir=cache_folder()) as file:  # on disk, not in memory; goes with its last user
+        for image, mask, frame in zip(*arrays, chosen, strict=True):
+            if frame.name in train:
+                file.write(image.tobytes() + mask.tobytes())
+        file.flush()
+        return split, _mapped(file, len(train), experiment.size)
 
 
 class Arrays(NamedTuple):
-    """Preprocessed frames, uint8 (n, size, size); a mask holds the share of each pixel that is LV, 0..255."""
+    """Preprocessed frames, uint8 (n, size, size); a mask holds the share of each pixel that is LV, 0..255.
+
+    They lie in a file and are read from it as they are used, so that they needn't fit in memory.
+    """
 
     image: np.ndarray
     mask: np.ndarray
+
+    def sha256(self) -> str:
+        """The SHA-256 of all pixels, in hexadecimal."""
+        digest = hashlib.sha256()
+        for array in self:
+            for frame in array:
+                digest.update(frame.tobytes())
+        return digest.hexdigest()
 
 
 def preprocess(image: np.ndarray, experiment: Experiment) -> np.ndarray:
@@ -130,41 +174,55 @@ def preprocess(image: np.ndarray, experiment: Experiment) -> np.ndarray:
 def prepare(frames: Sequence[Frame], experiment: Experiment) -> Arrays:
     """Read and preprocess labelled frames, once: the result is kept in the cache folder (`LVSEG_CACHE`).
 
+    A kept file is used only where frames and choices are the same and its checksum is right.
     Raises `lvseg.DataError` for a frame that can't be read or that nobody outlined.
     """
     choices = experiment.model_dump(include={"data", "size", "clahe", "clip_limit", "tiles"})
     key = hashlib.sha256(f"{sorted(choices.items())} {identity(frames)}".encode()).hexdigest()[:32]
-    path = cache_folder() / f"{key}.npz"
-    if path.exists():
-        with np.load(path) as stored:
-            return Arrays(stored["image"], stored["mask"])
-    arrays = Arrays(*(np.empty((len(frames), experiment.size, experiment.size), np.uint8) for _ in range(2)))
-    for image, mask, frame in zip(*arrays, frames, strict=True):
-        pixels = frame.read()
-        if pixels.mask is None:
-            raise DataError(f"{frame.name}: has no LV outline, so it can't be used to train or to evaluate")
-        image[:] = preprocess(pixels.image, experiment)
-        mask[:] = cv2.resize(pixels.mask.astype(np.uint8) * 255, image.shape, interpolation=cv2.INTER_AREA)
-    with files.atomic(path) as temporary:
-        np.savez(temporary, **arrays._asdict())
-    return arrays
+    path, checksum = (cache_folder() / f"{key}.{ending}" for ending in ("pixels", "sha256"))
+    if not (path.exists() and checksum.exists() and checksum.read_bytes() == files.sha256(path).encode()):
+        with files.atomic(path) as temporary, temporary.open("wb") as file:
+            for frame in frames:
+                pixels = frame.read()
+                if pixels.mask is None:
+                    raise DataError(f"{frame.name}: has no LV outline, so it can't be used to train or to evaluate")
+                image = preprocess(pixels.image, experiment)
+                mask = cv2.resize(pixels.mask.astype(np.uint8) * 255, image.shape, interpolation=cv2.INTER_AREA)
+                file.write(image.tobytes() + mask.tobytes())
+        files.write_text(checksum, files.sha256(path))
+    with path.open("rb") as file:
+        return _mapped(file, len(frames), experiment.size)
+
+
+def _mapped(file: IO[bytes], n: int, size: int) -> Arrays:
+    """A file of n frames, each an image and a mask, as arrays that are read from it as they are used."""
+    pixels = np.memmap(file, np.uint8, "r", shape=(n, 2, size, size))
+    return Arrays(pixels[:, 0], pixels[:, 1])
+
+
+def nearest(frames: Sequence[Frame], split: Split) -> list[tuple[str, str, float]]:
+    """For each test frame its name, the training frame that resembles it most, and their correlation (-1..1).
+
+    Compares thumbnails of the images as stored, so it reads every frame once.
+    """
+    by_name = {frame.name: frame for frame in frames}
+    table = np.array([fingerprint(by_name[name].read().image) for name in split.train])
+    found = []
+    for name in split.test:
+        similarity = table @ fingerprint(by_name[name].read().image)
+        best = int(similarity.argmax())
+        found.append((name, split.train[best], float(similarity[best])))
+    return found
+
+
+def near_duplicates(frames: Sequence[Frame], split: Split) -> list[tuple[str, str, float]]:
+    """Of `nearest`, the pairs that show nearly the same picture, so that the test frame isn't new to the network."""
+    return [pair for pair in nearest(frames, split) if pair[2] > ALIKE]
 
 
 def nearest_similarity(frames: Sequence[Frame], experiment: Experiment) -> np.ndarray:
-    """For each test frame of the experiment, its correlation (-1..1) with the most similar training frame.
-
-    Compares preprocessed images of 32 x 32 pixels, each with its mean taken off; float64 (test frames,).
-    """
-    split = choose(frames, experiment)
-
-    def thumbnails(names: Sequence[str]) -> np.ndarray:
-        by_name = {frame.name: frame for frame in frames}
-        images = (preprocess(by_name[name].read().image, experiment) for name in names)
-        flat = np.stack([cv2.resize(i, (32, 32), interpolation=cv2.INTER_AREA).ravel().astype(float) for i in images])
-        flat -= flat.mean(1, keepdims=True)
-        return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9)
-
-    return (thumbnails(split.test) @ thumbnails(split.train).T).max(1)
+    """For each test frame of the experiment, its correlation (-1..1) with the most similar training frame."""
+    return np.array([similarity for *_, similarity in nearest(frames, choose(frames, experiment))])
 
 
 def cache_folder() -> Path:
@@ -173,12 +231,20 @@ def cache_folder() -> Path:
 
 
 def identity(frames: Sequence[Frame]) -> str:
-    """SHA-256 of the frames' names and of their files' sizes and times: changes when the data do, reads no pixels."""
+    """SHA-256 of the frames' records and of their files' sizes and times: changes when the data do, reads no pixels."""
     digest = hashlib.sha256()
     for frame in frames:
-        stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in frame.files if file.exists()]
-        digest.update(repr((frame.name, stats)).encode())
+        stats = [(file.name, *_size_and_time(file)) for file in frame.files]
+        digest.update(repr((frame.name, frame.patient, frame.subset, stats)).encode())
     return digest.hexdigest()
+
+
+def _size_and_time(file: Path) -> tuple[int, ...]:
+    try:
+        stat = file.stat()
+    except OSError:
+        return ()
+    return stat.st_size, stat.st_mtime_ns
 
 
 def to_network(image: np.ndarray, channels: int) -> np.ndarray:
@@ -198,9 +264,8 @@ def batches(
     """
     order = np.random.default_rng((experiment.seed, epoch)).permutation(len(arrays.image))
     size = min(experiment.batch, len(order))
-    steps = len(order) // size
 
-    def make(step: int):
+    def make(step: int) -> tuple[np.ndarray, np.ndarray]:
         chosen = order[step * size : (step + 1) * size]
         image, mask = arrays.image[chosen], arrays.mask[chosen]
         if experiment.augment:
@@ -210,12 +275,13 @@ def batches(
         return to_network(image, experiment.channels), to_network(mask, 1)
 
     with ThreadPoolExecutor(1) as worker:
-        following = worker.submit(make, first_step)
-        for step in range(first_step, steps):
-            ready = following.result()
-            if step + 1 < steps:
-                following = worker.submit(make, step + 1)
-            yield ready
+        following = None
+        for step in range(first_step, len(order) // size):
+            following, ready = worker.submit(make, step), following
+            if ready:
+                yield ready.result()
+        if following:
+            yield following.result()
 
 
 def augment(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from lvseg import files
 from lvseg.errors import ConfigError
 
 IMPROVEMENTS: dict[str, dict[str, Any]] = {
@@ -43,7 +46,7 @@ class NetworkConfig(Contract):
     width: Annotated[int, Field(ge=4, le=256, multiple_of=4)] = 64
     size: Annotated[int, Field(ge=16, le=2048, multiple_of=16)] = 256
     channels: Literal[1, 3] = 3
-    wiring: Literal["two_stage", "preactivation", "postactivation"] = "two_stage"
+    wiring: Literal["two_stage", "preactivation", "postactivation", "two_convolutions"] = "two_stage"
     inception: Literal["encoder", "encoder_decoder", "bottleneck", "none"] = "encoder"
     inception_5x5: Literal["factorised", "whole"] = "factorised"
     attention: Literal["gate", "cbam", "squeeze_excitation", "none"] = "gate"
@@ -68,11 +71,18 @@ class NetworkConfig(Contract):
 
 
 class Experiment(NetworkConfig):
-    """One experiment: a network, its data, and how it is trained. Flat, so that papermill can set each choice."""
+    """One experiment: a network, its data, and how it is trained. Flat, so that papermill can set each choice.
+
+    accumulate: how many batches' gradients are averaged into one update, where a larger batch doesn't fit the device;
+    batch normalisation still sees single batches. precision: of the activations; weights, batch statistics and loss
+    are float32 in any case.
+    """
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     profile: Literal["smoke", "class", "paper"] = "class"
     data: str = "phantom"
-    split: Literal["patient", "frame", "own"] = "patient"
+    split: str = "patient"
     max_frames: Annotated[int, Field(ge=4)] | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     clahe: Literal["before", "after", "none"] = "before"
@@ -80,6 +90,8 @@ class Experiment(NetworkConfig):
     tiles: Annotated[int, Field(ge=1, le=64)] = 8
     epochs: Annotated[int, Field(ge=1)] = 100
     batch: Annotated[int, Field(ge=1)] = 4
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
     rate: Annotated[float, Field(ge=0)] = 1e-4
     schedule: Literal["constant", "warmup_cosine"] = "constant"
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
@@ -89,6 +101,17 @@ class Experiment(NetworkConfig):
     beta: Annotated[float, Field(ge=0)] = 1.0
     cross_entropy: Literal["mean", "sum"] = "mean"
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+    @field_validator("split")
+    @classmethod
+    def _a_kind_or_a_file(cls, split: str) -> str:
+        """A split's file is kept as `FILE#CHECKSUM`, so that an experiment on another split is another experiment."""
+        if split in ("patient", "frame", "own") or re.search(r"\.json#[0-9a-f]{16}$", split):
+            return split
+        path = Path(split).expanduser().resolve()
+        if path.suffix != ".json" or not path.is_file():
+            raise ValueError("choose patient, frame, own, or a file that `lvseg data split` wrote")
+        return f"{path}#{files.sha256(path)[:16]}"
 
     def fingerprint(self) -> str:
         """SHA-256 of all choices: two experiments with one fingerprint are the same experiment."""
@@ -131,4 +154,5 @@ def _sentence(contract: type[BaseModel], error: ValidationError) -> str:
         return f"parameter {name!r} doesn't exist; choose among: {', '.join(sorted(contract.model_fields))}"
     if not name:
         return problem["msg"].removeprefix("Value error, ")
-    return f"{name}={problem['input']!r} can't be used: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    said = problem["msg"].removeprefix("Value error, ")
+    return f"{name}={problem['input']!r} can't be used: {said[0].lower()}{said[1:]}"

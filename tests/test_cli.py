@@ -246,7 +246,32 @@ def test_a_cohort_is_made_checked_and_split(lvseg, tmp_path):
     status, out, _ = lvseg("data", "split", f"labelme:{folder}", tmp_path / "split.json")
     split = Split.load(tmp_path / "split.json")
     assert status == 0 and len(split.train) == 4 and len(split.test) == 2
-    assert "4 frames to train and 2 to test" in out
+    assert "4 frames to train and 2 to test" in out and "patients on both sides: 0" in out
+    status, out, _ = lvseg("data", "split", f"labelme:{folder}", tmp_path / "leaky.json", "--by", "frame", "--folds", 2)
+    assert status == 0 and "3 frames to train and 3 to test" in out and "patients on both sides: 0" not in out
+
+
+def test_a_picture_on_both_sides_of_a_split_is_named(lvseg, tmp_path):
+    for patient in range(4):
+        for ending in ("", "_mask"):
+            (tmp_path / "data" / f"p{patient}").mkdir(parents=True, exist_ok=True)
+            picture = np.random.default_rng(patient % 3).integers(0, 2, (20, 20), np.uint8) * 255
+            cv2.imwrite(str(tmp_path / "data" / f"p{patient}" / f"x{ending}.png"), picture)
+    told = []
+    for seed in range(4):
+        out = tmp_path / f"{seed}.json"
+        told.append(lvseg("data", "split", f"images:{tmp_path / 'data'}", out, "--folds", 4, "--seed", seed)[1])
+    assert sum("p0_x and p3_x: 1.0000" in text or "p3_x and p0_x: 1.0000" in text for text in told) == 2
+
+
+def test_training_on_a_split_file(lvseg, labelme, tmp_path):
+    lvseg("data", "split", f"labelme:{labelme}", tmp_path / "split.json", "--folds", 3, "--seed", 1)
+    status, _, error = lvseg(
+        "train", "--out", tmp_path / "run", "--profile", "smoke", "--model", "unet", "--data", f"labelme:{labelme}",
+        "--set", "size=32", "-s", "epochs=1", "-s", f"split={tmp_path / 'split.json'}",
+    )  # fmt: skip
+    assert status == 0, error
+    assert Split.load(tmp_path / "run" / "split.json") == Split.load(tmp_path / "split.json")
 
 
 def test_check_names_every_bad_file(lvseg, tmp_path):
@@ -387,6 +412,8 @@ REPRODUCE = ("reproduce", "--profile", "smoke", "--out", "OUT")
         (("data", "split", "labelme:EMPTY", "OUT"), ["EMPTY"]),
         (("data", "split", "images:DIR", "OUT", "--by", "doctor"), ["'doctor'", "patient"]),
         (("data", "split", "images:DIR", "OUT"), ["can't be split by patient"]),
+        ((*TRAIN, "--set", "split=DIR/list.json"), ["list.json"]),
+        ((*TRAIN, "--set", "split=DIR/gone.json"), ["gone.json", "lvseg data split"]),
         (("evaluate", "DIR"), ["DIR", "receipt"]),
         (("evaluate", "DIR/nowhere"), ["nowhere"]),
         (("evaluate", "DIR/a.png"), ["a.png"]),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -63,6 +66,81 @@ def test_own_split_follows_the_data_set():
 def test_data_that_cannot_be_split_so_are_refused(kind, frames):
     with pytest.raises(DataError, match=f"split by {kind}"):
         dataset.split_frames(frames, kind)
+
+
+@pytest.mark.parametrize("folds", [2, 3, 10])
+def test_k_folds_test_every_patient_once(folds):
+    frames = discs()
+    tested = [dataset.split_frames(frames, "patient", seed, folds).test for seed in range(folds)]
+    assert sorted(sum(tested, ())) == sorted(frame.name for frame in frames)
+    assert {len(patients_of(frames, test)) for test in tested} <= {10 // folds, -(-10 // folds)}
+
+
+def test_the_data_sets_own_folds_are_tested_in_turn():
+    frames = [replace(frame, subset=f"fold{int(frame.patient[1:]) % 3}") for frame in discs()]
+    for seed in range(6):
+        split = dataset.split_frames(frames, "own", seed)
+        assert {int(name[1]) % 3 for name in split.test} == {seed % 3} and len(split.train) + len(split.test) == 50
+        assert not patients_of(frames, split.train) & patients_of(frames, split.test)
+
+
+def test_an_experiment_can_name_a_split_file_and_is_another_one_when_it_changes(tmp_path):
+    frames, path = discs(), tmp_path / "mine.json"
+    dataset.Split("patient", 0, ("p0_f0", "p1_f1"), ("p2_f0",)).save(path)
+    experiment = profiles.experiment("class", split=str(path))
+    assert dataset.choose(frames, experiment) == dataset.Split.load(path)
+    again = profiles.Experiment.of(**experiment.model_dump())
+    assert again == experiment
+    dataset.Split("patient", 0, ("p0_f0", "p1_f1"), ("p3_f0",)).save(path)
+    assert profiles.experiment("class", split=str(path)).fingerprint() != experiment.fingerprint()
+    with pytest.raises(DataError, match="isn't the split"):
+        dataset.choose(frames, again)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "word"),
+    [
+        (["p0_f0"], ["p0_f0"], "on both"),
+        (["p0_f0"], [], "empty side"),
+        (["p0_f0"], ["p9_f9"], "p9_f9, which isn't among the data"),
+        (["p0_f0"], ["p0_f1"], "p0 on both sides"),
+    ],
+)
+def test_a_split_file_that_cannot_be_used_is_refused(tmp_path, train, test, word):
+    path = tmp_path / "mine.json"
+    dataset.Split("patient", 0, tuple(train), tuple(test)).save(path)
+    with pytest.raises(DataError, match=f"mine.json: .*{word}"):
+        dataset.choose(discs(), profiles.experiment("class", split=str(path)))
+
+
+@pytest.mark.parametrize("split", ["doctor", "gone.json", "x.json#12"])
+def test_a_split_that_does_not_exist_is_refused_before_any_data_is_read(split):
+    with pytest.raises(ConfigError, match="choose patient, frame, own, or a file"):
+        profiles.experiment("class", split=split)
+
+
+def test_one_picture_on_both_sides_of_a_split_is_named():
+    frames = discs(10, 1)
+    split = dataset.split_frames(frames, "patient")
+    assert dataset.near_duplicates(frames, split) == []
+    test, train = split.test[0], split.train[3]
+    shown = {frame.name: frame.read() for frame in frames}
+    faint = np.clip(shown[train].image.astype(int) + np.random.default_rng(0).integers(-3, 4, (90, 120)), 0, 255)
+    copied = [
+        replace(f, load=lambda: Pixels(faint.astype(np.uint8), None, None)) if f.name == test else f for f in frames
+    ]
+    ((one, other, similarity),) = dataset.near_duplicates(copied, split)
+    assert (one, other) == (test, train) and 0.99 < similarity <= 1 + 1e-6
+
+
+def test_camus_splits_keep_the_heart_that_is_there_twice_on_one_side(camus):
+    from lvseg.readers import open_source
+
+    frames = open_source(f"camus:{camus}")
+    for seed in range(5):
+        split = dataset.split_frames(frames, "patient", seed)
+        sides = {name in split.test for name in ("patient0033_4CH_ED", "patient0068_4CH_ED", "patient0068_4CH_ES")}
+        assert len(sides) == 1
 
 
 def test_unknown_split():
@@ -131,6 +209,74 @@ def test_cache_is_used_and_notices_changed_files(tmp_path):
     dataset.prepare(frames, experiment)
     dataset.prepare(frames, profiles.experiment("class", data=f"images:{tmp_path}", size=32))
     assert len(reads) == 3
+
+
+def pictures(folder: Path, n: int = 5) -> list[Frame]:
+    from lvseg.readers import open_source
+
+    for frame in discs(n, 1):
+        for ending, values in (("", frame.read().image), ("_mask", frame.read().mask.astype(np.uint8) * 255)):
+            cv2.imwrite(str(folder / f"{frame.patient}{ending}.png"), values)
+    return open_source(f"images:{folder}")
+
+
+def write_other(path: Path) -> None:
+    cv2.imwrite(str(path), np.full((90, 120), 77, np.uint8))
+    os.utime(path, ns=(1, 1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: write_other(folder / "p1.png"),
+        lambda folder: os.utime(folder / "p1_mask.png", ns=(5, 5)),
+        lambda folder: (folder / "p1_mask.png").unlink(),
+        lambda folder: [(folder / f"p1{end}.png").unlink() for end in ("", "_mask")],
+        lambda folder: [shutil.copy(folder / f"p1{end}.png", folder / f"q{end}.png") for end in ("", "_mask")],
+        lambda folder: [(folder / f"p1{end}.png").rename(folder / f"z{end}.png") for end in ("", "_mask")],
+    ],
+    ids=["changed", "touched", "mask removed", "removed", "added", "renamed"],
+)
+def test_changed_added_and_removed_files_are_noticed(tmp_path, change):
+    from lvseg.readers import open_source
+
+    before = dataset.identity(pictures(tmp_path))
+    assert dataset.identity(open_source(f"images:{tmp_path}")) == before
+    change(tmp_path)
+    assert dataset.identity(open_source(f"images:{tmp_path}")) != before
+
+
+def test_another_patient_or_side_of_the_official_split_is_noticed():
+    frames = discs(2, 1)
+    others = [[replace(frames[0], **change), frames[1]] for change in ({"patient": "q"}, {"subset": "testing"})]
+    assert len({dataset.identity(some) for some in (frames, *others)}) == 3
+
+
+@pytest.mark.parametrize("ending", ["pixels", "sha256"])
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: b"", lambda data: b"\1" + data[1:], None])
+def test_a_damaged_cache_is_made_again(tmp_path, monkeypatch, ending, damage):
+    monkeypatch.setenv("LVSEG_CACHE", str(tmp_path / "cache"))
+    frames = discs(3, 2)
+    whole = [array.tobytes() for array in dataset.prepare(frames, profiles.experiment("class"))]
+    (kept,) = (tmp_path / "cache").glob(f"*.{ending}")
+    if damage is None:
+        kept.unlink()
+    else:
+        kept.write_bytes(damage(kept.read_bytes()))
+    for _ in range(2):
+        assert [array.tobytes() for array in dataset.prepare(frames, profiles.experiment("class"))] == whole
+
+
+def test_prepared_frames_stay_on_disk(tmp_path, monkeypatch):
+    """Arrays of the data's size never get into the process's own memory, only into pages that the system can drop."""
+    monkeypatch.setenv("LVSEG_CACHE", str(tmp_path))
+    frames = discs(10, 5)
+    split, arrays = dataset.load(frames, profiles.experiment("class"))
+    whole = dataset.prepare(frames, profiles.experiment("class"))
+    rows = [row for row, frame in enumerate(frames) if frame.name in split.train]
+    for part, all_of_it in zip(arrays, whole, strict=True):
+        assert isinstance(part, np.memmap) and isinstance(all_of_it, np.memmap)
+        np.testing.assert_array_equal(part, all_of_it[rows])
 
 
 def test_a_frame_without_outline_is_named():

@@ -15,7 +15,7 @@ from lvseg.readers.record import Frame, Pixels
 
 __all__ = ["KINDS", "Frame", "Pixels", "list_file", "open_path", "open_source"]
 
-KINDS = ("camus", "labelme", "echonet", "pediatric", "images", "dicom", "video")
+KINDS = ("camus", "camus_cine", "labelme", "echonet", "pediatric", "images", "dicom", "video")
 """The data sets on disk, each a module of this package; the last two have no masks."""
 
 

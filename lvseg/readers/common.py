@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -21,17 +22,37 @@ _ENDINGS = (*PICTURES, *VIDEOS, *VOLUMES, ".dcm", ".dicom", ".json")
 
 # A damaged or hostile header must not take the machine's memory: limits for one file.
 MAX_BYTES = 256 * 2**20
+MAX_TEXT = 64 * 2**20
 MAX_PIXELS = 64 * 2**20
+MAX_FRAME_PIXELS = 4096 * 4096
 MAX_FRAMES = 9_999
+MAX_POINTS = 10_000
 
 _VIEWS = {"4CH": "4CH", "A4C": "4CH", "2CH": "2CH", "A2C": "2CH", "PSAX": "PSAX"}
 _PHASES = ("ED", "ES")
+
+# The data sets' own names for the facts of a frame.
+_FACTS = {
+    "ImageQuality": "quality",
+    "Sex": "sex",
+    "Age": "age_years",
+    "EF": "ef_percent",
+    "LVef": "ef_percent",
+    "EDV": "edv_ml",
+    "LVedv": "edv_ml",
+    "ESV": "esv_ml",
+    "LVesv": "esv_ml",
+    "FPS": "frame_rate_hz",
+    "FrameRate": "frame_rate_hz",
+}
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn whatever a parser raises on a damaged file into one `DataError` that names `path`."""
     try:
+        if path.exists() and not path.is_file():  # a pipe in a file's place would make its reader wait for ever
+            raise DataError(f"{path}: isn't a file; put the data set's own file there")
         yield
     except LvsegError:
         raise
@@ -42,10 +63,24 @@ def reading(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: can't be read ({reason}); restore it from its source") from error
 
 
+def check_bytes(path: Path, most: int = MAX_BYTES) -> None:
+    """Refuse a file of more than `most` bytes before it is read whole."""
+    if path.stat().st_size > most:
+        raise DataError(f"{path}: is larger than {most} bytes; restore or divide it")
+
+
+def read_text(path: Path) -> str:
+    """A small text file, in UTF-8."""
+    with reading(path):
+        check_bytes(path, MAX_TEXT)
+        return path.read_text(encoding="utf-8")
+
+
 def check_size(path: Path, shape: Sequence[int]) -> None:
-    """Refuse a declared shape (axes in any order) before memory is taken for it."""
-    if min(shape) < 1 or np.prod([float(n) for n in shape]) > MAX_PIXELS:
-        raise DataError(f"{path}: declares {_times(shape)} pixels, not 1 to {MAX_PIXELS}; restore or cut the file")
+    """Refuse a declared shape, a frame's two axes first, before memory is taken for it."""
+    for pixels, most in ((shape[:2], MAX_FRAME_PIXELS), (shape, MAX_PIXELS)):
+        if len(shape) < 2 or min(shape) < 1 or math.prod(map(int, pixels)) > most:
+            raise DataError(f"{path}: declares {_times(shape)} pixels, not 1 to {most}; restore or cut the file")
 
 
 def check_spacing(path: Path, row: float, column: float) -> tuple[float, float]:
@@ -71,10 +106,11 @@ def grey_levels(path: Path, values: np.ndarray) -> np.ndarray:
 
 
 def check_outline(path: Path, points: object, least: int = 3) -> np.ndarray:
-    """Points (x, y) as a float array (n, 2): at least `least`, all finite and somewhere near an image."""
+    """Points (x, y) as a float array (n, 2): `least` to `MAX_POINTS`, all finite and somewhere near an image."""
     outline = np.asarray(points, dtype=float)
-    if outline.ndim != 2 or outline.shape[1] != 2 or len(outline) < least or not (np.abs(outline) < 1e5).all():
-        raise DataError(f"{path}: an outline isn't a list of {least} or more points (x, y); draw it again")
+    good = outline.ndim == 2 and outline.shape[1] == 2 and least <= len(outline) <= MAX_POINTS
+    if not good or not (np.abs(outline) < 1e5).all():
+        raise DataError(f"{path}: an outline isn't a list of {least} to {MAX_POINTS} points (x, y); draw it again")
     return outline
 
 
@@ -142,11 +178,34 @@ def frame_of(root: Path, path: Path, load: Callable[[], Pixels], *files: Path) -
     )
 
 
-def cine_of(root: Path, path: Path, count: int, read: Callable[[Path, int], Pixels]) -> list[Frame]:
-    """The `count` frames of one file, numbered if there are several; `read(path, index)` reads one."""
+def facts_of(told: Mapping[str, str]) -> dict[str, float | str]:
+    """What `Frame.facts` holds among the fields that a data set tells; what isn't known is left out."""
+    facts: dict[str, float | str] = {}
+    for name, fact in _FACTS.items():
+        text = told.get(name, "").strip()
+        if text and fact in ("quality", "sex"):
+            facts[fact] = text
+        elif re.fullmatch(r"\d{1,9}(\.\d*)?", text):
+            facts[fact] = float(text)
+    return facts
+
+
+def cine_of(
+    root: Path,
+    path: Path,
+    count: int,
+    read: Callable[[Path, int], Pixels],
+    *files: Path,
+    frame_rate_hz: float = 0.0,
+) -> list[Frame]:
+    """The `count` frames of one file (and `files` beside it), numbered if there are several.
+
+    read: `read(path, index)` reads one. frame_rate_hz: left out of the facts where it isn't above 0 (not known).
+    """
     if not 1 <= count <= MAX_FRAMES:
         raise DataError(f"{path}: declares {count} frames, not 1 to {MAX_FRAMES}; restore or cut the file")
-    first = frame_of(root, path, partial(read, path, 0))
+    facts = {"frame_rate_hz": round(frame_rate_hz, 3)} if 0 < frame_rate_hz < 1e4 else {}
+    first = replace(frame_of(root, path, partial(read, path, 0), *files), facts=facts)
     if count == 1:
         return [first]
     return [replace(first, name=numbered(first.name, i), load=partial(read, path, i)) for i in range(count)]

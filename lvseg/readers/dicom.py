@@ -1,19 +1,25 @@
-"""DICOM ultrasound, still or cine. Only pixels and spacing leave a file: no patient's name, number or date.
-Text that is burnt into the pixels stays in them.
+"""DICOM ultrasound, still or cine. Only pixels, spacing and frame rate leave a file: no patient's name, number or
+date, also not in what is said of a damaged one. Text that is burnt into the pixels stays in them.
 
 Tags and colour models are those of DICOM PS3.3, C.7.6.3 (image pixels) and C.8.5.5 (ultrasound regions).
 """
 
 from __future__ import annotations
 
+import mmap
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pydicom
+from pydicom.filereader import read_dataset
 from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
 
-from lvseg.errors import DataError
+from lvseg.errors import DataError, LvsegError
 from lvseg.readers.common import check_size, check_spacing, cine_of, files_below, reading
 from lvseg.readers.record import Frame, Pixels
 
@@ -22,7 +28,7 @@ _TWO_DIMENSIONAL, _CENTIMETRES = 1, 3
 # Nothing else of a header is even parsed.
 _TAGS = """Rows Columns NumberOfFrames PhotometricInterpretation BitsAllocated BitsStored PixelRepresentation
     RescaleSlope RescaleIntercept ModalityLUTSequence WindowCenter WindowWidth PixelSpacing
-    SequenceOfUltrasoundRegions"""
+    SequenceOfUltrasoundRegions FrameTime CineRate RecommendedDisplayFrameRate"""
 _PALETTE = [
     f"{'Segmented' * segmented}{colour}PaletteColorLookupTable{part}"
     for colour in ("Red", "Green", "Blue")
@@ -43,40 +49,66 @@ def open_folder(root: Path) -> list[Frame]:
 
 def list_file(root: Path, path: Path) -> list[Frame]:
     """The frames of one DICOM file, without masks; none where it holds no image (a report, a DICOMDIR)."""
-    with reading(path):
-        header = _header(path)
+    with _opened(path) as content:
+        header = _header(path, content)
         if "Rows" in header:
-            return cine_of(root, path, int(header.get("NumberOfFrames") or 1), _read)
-        if "Image Storage" in pydicom.filereader.read_file_meta_info(path).MediaStorageSOPClassUID.name:
+            count = int(header.get("NumberOfFrames") or 1)
+            return cine_of(root, path, count, _read, frame_rate_hz=_frame_rate(header))
+        if "Image Storage" in header.file_meta.MediaStorageSOPClassUID.name:
             raise DataError(f"{path}: ends before its pixels; restore it from its source")
         return []
 
 
-def _header(path: Path) -> pydicom.Dataset:
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file's bytes; of what pydicom says of them nothing is quoted, as that may be any value, a name too.
+
+    Mapped, since reading as many bytes as a damaged element declares would ask for memory for all of them.
+    """
+    with reading(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                yield content
+        except LvsegError:
+            raise
+        except Exception as error:  # pydicom raises anything at all on damaged bytes
+            kind = type(error).__name__
+            raise DataError(f"{path}: can't be read as DICOM ({kind}); restore it from its source") from None
+
+
+def _header(path: Path, content: Any) -> pydicom.Dataset:
     """The tags that pixels need; a deflated file is refused, as nothing limits what it unpacks to."""
-    syntax = pydicom.filereader.read_file_meta_info(path).get("TransferSyntaxUID")
+    content.seek(132)
+    syntax = read_dataset(content, False, True, stop_when=lambda tag, *_: tag.group != 2).get("TransferSyntaxUID")
+    content.seek(0)
     if syntax is None:
         raise DataError(f"{path}: ends within its header; restore it from its source")
     if syntax.is_deflated:
         raise DataError(f"{path}: is a deflated DICOM; save it uncompressed")
-    return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*_TAGS.split(), *_PALETTE])
+    return pydicom.dcmread(content, stop_before_pixels=True, specific_tags=[*_TAGS.split(), *_PALETTE])
 
 
 def _read(path: Path, index: int) -> Pixels:
-    with reading(path):
-        header = _header(path)
+    with _opened(path) as content:
+        header = _header(path, content)
         check_size(path, (header.Rows, header.Columns))
-        return Pixels(_grey(header, pixel_array(path, index=index)), None, _spacing(path, header))
+        content.seek(0)
+        return Pixels(_grey(path, header, pixel_array(content, index=index)), None, _spacing(path, header))
 
 
-def _grey(header: pydicom.Dataset, frame: np.ndarray) -> np.ndarray:
+def _grey(path: Path, header: pydicom.Dataset, frame: np.ndarray) -> np.ndarray:
     """A decoded frame as uint8 grey levels; pydicom has turned YBR into RGB already."""
     if header.PhotometricInterpretation == "PALETTE COLOR":
         frame = apply_color_lut(frame, header)
         frame = (frame >> 8 * (frame.itemsize - 1)).astype(np.uint8)
     if frame.ndim == 3:
+        if frame.dtype != np.uint8:
+            raise DataError(f"{path}: has colours of more than 8 bits; convert it to 8 bits a channel")
         return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-    black, white = _window(header)
+    black, white = sorted(_window(header))
+    if not 0 < white - black < np.inf:
+        raise DataError(f"{path}: states no range of grey levels; correct its window or its rescale slope")
     levels = np.clip((apply_modality_lut(frame, header) - black) / (white - black), 0, 1)
     if header.PhotometricInterpretation == "MONOCHROME1":  # its lowest value is white
         levels = 1 - levels
@@ -91,6 +123,13 @@ def _window(header: pydicom.Dataset) -> tuple[float, float]:
     lowest = -(2 ** (header.BitsStored - 1)) if header.PixelRepresentation else 0
     slope, intercept = float(header.get("RescaleSlope", 1)), float(header.get("RescaleIntercept", 0))
     return lowest * slope + intercept, (lowest + 2**header.BitsStored - 1) * slope + intercept
+
+
+def _frame_rate(header: pydicom.Dataset) -> float:
+    """Frames per second, from the time between two (in ms) or as the viewer was told; 0 where neither is stated."""
+    if header.get("FrameTime"):
+        return 1000 / float(header.FrameTime)
+    return float(header.get("CineRate") or header.get("RecommendedDisplayFrameRate") or 0)
 
 
 def _spacing(path: Path, header: pydicom.Dataset) -> tuple[float, float] | None:

@@ -17,62 +17,82 @@ import numpy as np
 import pandas as pd
 
 from lvseg.errors import DataError
-from lvseg.readers.common import check_outline, inside, numbered, reading
+from lvseg.readers.common import MAX_TEXT, check_bytes, check_outline, facts_of, inside, numbered, reading
 from lvseg.readers.record import Frame, Pixels
 from lvseg.readers.video import read_frame
+
+Description = tuple[str, str, str, str]
+"""A frame's name without its number, its patient, view and subset."""
 
 _SUBSETS = {"TRAIN": "training", "VAL": "validation", "TEST": "testing"}
 
 
 def open_folder(root: Path) -> list[Frame]:
     """The traced frames; the subset is the data set's own."""
-    frames = []
-    for name, split, path, traced in traced_videos(root, ["X1", "Y1", "X2", "Y2"], _chords_to_outline):
-        for index, outline, phase in traced:
-            load = partial(read_traced, path, index, outline)
-            subset = _SUBSETS.get(split.upper(), "")
-            frames.append(Frame(numbered(name, index), name, load, "4CH", phase, subset, (path,)))
+
+    def describe(name: str, split: str) -> Description:
+        return name, name, "4CH", _SUBSETS.get(split.upper(), "")
+
+    return traced_frames(root, ["X1", "Y1", "X2", "Y2"], _chords_to_outline, describe)
+
+
+def traced_frames(
+    folder: Path,
+    columns: list[str],
+    to_outline: Callable[[np.ndarray], np.ndarray],
+    describe: Callable[[str, str], Description],
+) -> list[Frame]:
+    """The traced frames of the videos in `FileList.csv`.
+
+    columns: the coordinates in `VolumeTracings.csv`; `to_outline` turns one frame's rows into its outline.
+    describe: what a video's name and Split mean for its frames.
+    """
+    videos, tracings = folder / "FileList.csv", folder / "VolumeTracings.csv"
+    outlines = _outlines(tracings, columns, to_outline)
+    frames, seen = [], set()
+    for told in _table(videos, ["FileName", "Split"]).to_dict("records"):
+        name = _stem(told["FileName"])
+        if name in seen:
+            raise DataError(f"{videos}: lists {name} twice; restore it from the data set")
+        seen.add(name)
+        unique, patient, view, subset = describe(name, told["Split"])
+        path, traced, facts = folder / "Videos" / f"{name}.avi", outlines[name], facts_of(told)
+        for (index, outline), phase in zip(traced, _phases([outline for _, outline in traced]), strict=True):
+            load = partial(_read, path, index, outline)
+            frames.append(Frame(numbered(unique, index), patient, load, view, phase, subset, (path, tracings), facts))
     return frames
 
 
-def traced_videos(
-    folder: Path, columns: list[str], to_outline: Callable[[np.ndarray], np.ndarray]
-) -> list[tuple[str, str, Path, list[tuple[int, np.ndarray, str]]]]:
-    """Each traced video's name, split and path, and its frames: index from 0, outline (points, 2), phase.
-
-    columns: the coordinates in `VolumeTracings.csv`; `to_outline` turns one frame's rows into its outline.
-    """
-    videos = _table(folder / "FileList.csv", ["FileName", "Split"])
-    path = folder / "VolumeTracings.csv"
+def _outlines(
+    path: Path, columns: list[str], to_outline: Callable[[np.ndarray], np.ndarray]
+) -> dict[str, list[tuple[int, np.ndarray]]]:
+    """By video, the index and the outline, float array (points, 2), of each traced frame."""
     rows = _table(path, ["FileName", "Frame", *columns])
     rows = rows[~rows["Frame"].isin(["No Systolic", "No Diastolic"])]
-    traced: dict[str, list[tuple[int, np.ndarray]]] = defaultdict(list)
+    outlines: dict[str, list[tuple[int, np.ndarray]]] = defaultdict(list)
     with reading(path):
-        points, frames = rows[columns].to_numpy(float), rows["Frame"].astype(float).astype(int)
-        for (name, index), places in rows.groupby([rows["FileName"].map(_stem), frames]).indices.items():
-            traced[name].append((index, check_outline(path, to_outline(points[places]))))
-    return [
-        (name, split, folder / "Videos" / f"{name}.avi", _with_phases(traced[name]))
-        for name, split in zip(videos["FileName"].map(_stem), videos["Split"], strict=True)
-        if name in traced
-    ]
+        points, frames = rows[columns].to_numpy(float), rows["Frame"].astype(float)
+        if not (frames.between(0, 1e6) & (frames % 1 == 0)).all():
+            raise DataError(f"{path}: has a Frame that is no number from 0 on; restore it from the data set")
+        stems = {name: _stem(name) for name in rows["FileName"].unique()}  # a name has some forty rows
+        for (name, index), places in rows.groupby([rows["FileName"].map(stems), frames]).indices.items():
+            outlines[name].append((int(index), check_outline(path, to_outline(points[places]))))
+    return outlines
 
 
-def read_traced(path: Path, index: int, outline: np.ndarray) -> Pixels:
-    """One frame of a video and the mask within its outline."""
-    if index < 0:
-        raise DataError(f"{path}: is traced in frame {index}, which can't be; restore VolumeTracings.csv")
+def _read(path: Path, index: int, outline: np.ndarray) -> Pixels:
     image = read_frame(path, index)
     return Pixels(image, inside(outline, (image.shape[0], image.shape[1])), None)
 
 
 def _table(path: Path, columns: list[str]) -> pd.DataFrame:
-    """The named columns of a CSV file, as text."""
+    """A CSV file as text, which must have the named columns."""
     with reading(path):
+        check_bytes(path, MAX_TEXT)
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     if absent := [column for column in columns if column not in table]:
         raise DataError(f"{path}: lacks the columns {', '.join(absent)}; restore it from the data set")
-    return table[columns]
+    return table
 
 
 def _stem(name: str) -> str:
@@ -85,10 +105,10 @@ def _chords_to_outline(chords: np.ndarray) -> np.ndarray:
     return np.concatenate([chords[1:, :2], chords[:0:-1, 2:]])
 
 
-def _with_phases(frames: list[tuple[int, np.ndarray]]) -> list[tuple[int, np.ndarray, str]]:
-    """Of two or more outlines, the largest is end-diastole and the smallest end-systole."""
-    phases = [""] * len(frames)
-    if len(frames) > 1:
-        areas = [cv2.contourArea(outline.astype(np.float32)) for _, outline in frames]
+def _phases(outlines: list[np.ndarray]) -> list[str]:
+    """Of two or more outlines of a video, the largest is end-diastole and the smallest end-systole."""
+    phases = [""] * len(outlines)
+    if len(outlines) > 1:
+        areas = [cv2.contourArea(outline.astype(np.float32)) for outline in outlines]
         phases[int(np.argmax(areas))], phases[int(np.argmin(areas))] = "ED", "ES"
-    return [(*frame, phase) for frame, phase in zip(frames, phases, strict=True)]
+    return phases

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from lvseg.errors import DataError
-from lvseg.readers.common import MAX_BYTES, PICTURES, check_size, files_below, frame_of, is_label, reading
+from lvseg.readers.common import PICTURES, check_bytes, check_size, files_below, frame_of, is_label, reading
 from lvseg.readers.record import Frame, Pixels
 
 _MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
@@ -41,8 +41,7 @@ def list_file(root: Path, path: Path) -> list[Frame]:
 def read_grey(path: Path) -> np.ndarray:
     """A picture file as uint8 grey levels (height, width); colour becomes luma."""
     with reading(path):
-        if path.stat().st_size > MAX_BYTES:
-            raise DataError(f"{path}: is larger than {MAX_BYTES} bytes; save it as an 8-bit PNG")
+        check_bytes(path)
         return decode(path, path.read_bytes())
 
 

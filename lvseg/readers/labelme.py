@@ -2,6 +2,7 @@
 
 The image is in the JSON (imageData) or a file that it names (imagePath). Points are x, y with (0, 0) at the
 first pixel's corner. Several shapes of the left ventricle are united. No spacing is stored.
+Shapes are the left ventricle's by their label: one of `LV_LABELS`, or of the folder's `lv_labels.txt` (one a line).
 """
 
 from __future__ import annotations
@@ -16,49 +17,74 @@ from typing import Any
 import numpy as np
 
 from lvseg.errors import DataError
-from lvseg.readers.common import PICTURES, check_outline, files_below, frame_of, inside, reading
+from lvseg.readers.common import check_bytes, check_outline, files_below, frame_of, inside, read_text, reading
 from lvseg.readers.images import decode, read_grey
 from lvseg.readers.record import Frame, Pixels
 
-# The class's names in lower case, without spaces, hyphens and underscores.
 LV_LABELS = frozenset({"lv", "leftventricle", "lvcavity", "lvendo", "endo", "endocardium", "lvendocardium", "左心室"})
+"""The ventricle's usual names, in lower case, without spaces, hyphens and underscores."""
 _MAX_JSON = 32 * 2**20
+_MAX_SHAPES = 100
+_IMAGE_PATH = re.compile(rb'"imagePath":\s*("(?:[^"\\]|\\.)*")')
 
 
 def open_folder(root: Path) -> list[Frame]:
-    """A frame for every JSON file below `root`; none is opened yet."""
-    frames = []
-    for path in files_below(root):
-        if path.suffix.lower() == ".json":
-            beside = [image for end in PICTURES if (image := path.with_suffix(end)).is_file()]
-            frames.append(frame_of(root, path, partial(_read, root, path), *beside))
-    return frames
+    """A frame for every JSON file below `root`; none is parsed yet."""
+    lists = [path for path in (root / "lv_labels.txt",) if path.exists()]
+    names = LV_LABELS.union(*(map(_plain, read_text(path).splitlines()) for path in lists)) - {""}
+    return [
+        frame_of(root, path, partial(_read, root, path, names), *_named_image(path), *lists)
+        for path in files_below(root)
+        if path.suffix.lower() == ".json"
+    ]
 
 
-def _read(root: Path, path: Path) -> Pixels:
+def _plain(label: str) -> str:
+    return re.sub(r"[\s_-]", "", label.lower())
+
+
+def _named_image(path: Path) -> list[Path]:
+    """The picture that a JSON file names, if it is there; not parsed, as the JSON may hold megabytes of imageData."""
+    with reading(path), path.open("rb") as file:
+        named = _IMAGE_PATH.search(file.read(2**16))  # LabelMe writes it before imageData
+    try:
+        image = _resolve(path, json.loads(named[1])) if named else path
+        return [image] if image != path and image.is_file() else []
+    except (ValueError, OSError):
+        return []
+
+
+def _resolve(path: Path, image_path: str) -> Path:
+    return path.parent / PureWindowsPath(image_path).as_posix()  # LabelMe writes either kind of slash
+
+
+def _read(root: Path, path: Path, names: frozenset[str]) -> Pixels:
     with reading(path):
-        if path.stat().st_size > _MAX_JSON:
-            raise DataError(f"{path}: is larger than {_MAX_JSON} bytes; save it without imageData")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        check_bytes(path, _MAX_JSON)
+        content = json.loads(read_text(path))
         labels = sorted({shape["label"] for shape in content["shapes"]})
-        shapes = [shape for shape in content["shapes"] if _is_lv(shape["label"])]
+        shapes = [shape for shape in content["shapes"] if _plain(shape["label"]) in names]
         if not shapes:
-            raise DataError(f"{path}: outlines no left ventricle, only {labels}; label its shape LV")
+            raise DataError(
+                f"{path}: outlines no left ventricle, only {', '.join(labels)[:80]!r}; label it LV, or list its label "
+                f"in {root / 'lv_labels.txt'}"
+            )
+        if len(shapes) > _MAX_SHAPES:
+            raise DataError(f"{path}: outlines the left ventricle by more than {_MAX_SHAPES} shapes; draw it again")
         image = _image(root, path, content)
-        return Pixels(image, np.logical_or.reduce([_fill(path, shape, image.shape) for shape in shapes]), None)
-
-
-def _is_lv(label: str) -> bool:
-    return re.sub(r"[\s_-]", "", label.lower()) in LV_LABELS
+        mask = np.zeros(image.shape, bool)
+        for shape in shapes:
+            mask |= _fill(path, shape, image.shape)
+        return Pixels(image, mask, None)
 
 
 def _image(root: Path, path: Path, content: dict[str, Any]) -> np.ndarray:
     if content.get("imageData"):
         return decode(path, base64.b64decode(content["imageData"], validate=True))
-    named = PureWindowsPath(content["imagePath"])  # LabelMe writes either kind of slash
-    image = (path.parent / named.as_posix()).resolve()
-    if named.anchor or not image.is_relative_to(root.resolve()):
-        raise DataError(f"{path}: its imagePath {str(named)!r} leads out of the folder; put the image beside the JSON")
+    image = _resolve(path, content["imagePath"])
+    if PureWindowsPath(content["imagePath"]).anchor or not image.resolve().is_relative_to(root.resolve()):
+        named = content["imagePath"][:80]
+        raise DataError(f"{path}: its imagePath {named!r} leads out of the folder; put the image beside the JSON")
     return read_grey(image)
 
 

@@ -7,11 +7,9 @@ views (`CR32a7555-CR32a7582-000039`): the study stands for the patient, whom the
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
-from lvseg.readers.common import numbered
-from lvseg.readers.echonet import read_traced, traced_videos
+from lvseg.readers.echonet import Description, traced_frames
 from lvseg.readers.record import Frame
 
 _VIEWS = {"A4C": "4CH", "PSAX": "PSAX"}
@@ -20,11 +18,10 @@ _VIEWS = {"A4C": "4CH", "PSAX": "PSAX"}
 def open_folder(root: Path) -> list[Frame]:
     """The traced frames of the views in `root`; the subset is the fold, such as `fold3`."""
     frames = []
-    for folder in (root / name for name in _VIEWS if (root / name).is_dir()):
-        for name, fold, path, traced in traced_videos(folder, ["X", "Y"], lambda points: points):
-            study = name.rpartition("-")[0] or name
-            for index, outline, phase in traced:
-                load = partial(read_traced, path, index, outline)
-                unique, view = numbered(f"{folder.name}_{name}", index), _VIEWS[folder.name]
-                frames.append(Frame(unique, study, load, view, phase, f"fold{fold}", (path,)))
+    for folder in (root / view for view in _VIEWS if (root / view).is_dir()):
+
+        def describe(name: str, split: str, view: str = folder.name) -> Description:
+            return f"{view}_{name}", name.rpartition("-")[0] or name, _VIEWS[view], f"fold{split}"
+
+        frames += traced_frames(folder, ["X", "Y"], lambda points: points, describe)
     return frames

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -28,10 +28,12 @@ class Frame:
     """One echo frame: light metadata, and `read()` for its pixels.
 
     name: unique within its data set and safe as a file name.
-    patient: the unit that no split may divide.
+    patient: the unit that no split may divide: one name, also where a data set has one heart under two.
     view, phase: the field's short names (`4CH`, `2CH`; `ED`, `ES`), or "" where not known.
     subset: the side of the data set's own split (`training`, `validation`, `testing`), or "" if it has none.
     files: the files on disk behind it, which tell whether it changed; a computed frame names the code behind it.
+    facts: what else the data set tells, where it does: `frame_rate_hz`, `ef_percent`, `edv_ml`, `esv_ml` (the
+        clinic's ejection fraction and volumes), `age_years` as floats; `quality`, `sex` in the data set's own words.
     load: returns the `Pixels`; raises `lvseg.DataError` that names the bad file.
     """
 
@@ -42,6 +44,7 @@ class Frame:
     phase: str = ""
     subset: str = ""
     files: tuple[Path, ...] = field(default=(), repr=False)
+    facts: Mapping[str, float | str] = field(default_factory=dict, repr=False, hash=False)
 
     def read(self) -> Pixels:
         """Read the pixels; raises `lvseg.DataError` on a bad file."""

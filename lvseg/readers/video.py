@@ -13,6 +13,8 @@ from lvseg.errors import DataError
 from lvseg.readers.common import VIDEOS, check_size, cine_of, files_below, reading
 from lvseg.readers.record import Frame, Pixels
 
+_MOST_BOXES = 10_000
+
 
 def open_folder(root: Path) -> list[Frame]:
     """The frames of all videos below `root`, without masks; only headers are read."""
@@ -23,8 +25,9 @@ def open_folder(root: Path) -> list[Frame]:
 def list_file(root: Path, path: Path) -> list[Frame]:
     """The frames of one video, without masks; only its header is read."""
     with reading(path):
-        count = int(_open(path).get(cv2.CAP_PROP_FRAME_COUNT))
-        return cine_of(root, path, count, _read)
+        video = _open(path)
+        count = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+        return cine_of(root, path, count, _read, frame_rate_hz=video.get(cv2.CAP_PROP_FPS))
 
 
 def read_frame(path: Path, index: int) -> np.ndarray:
@@ -38,16 +41,34 @@ def _read(path: Path, index: int) -> Pixels:
 
 
 def _open(path: Path) -> cv2.VideoCapture:
-    with path.open("rb") as file:
-        start = file.read(12)
-    # A decoder left to guess would also follow play lists, which name other files and addresses.
-    if start[:4] + start[8:] != b"RIFFAVI " and start[4:8] != b"ftyp":
-        raise DataError(f"{path}: is neither an AVI nor an MP4 video; convert it to one")
+    size = path.stat().st_size
+    if _declared_bytes(path, size) > size:
+        raise DataError(f"{path}: is cut short, so that its last frames would be wrong; restore the video")
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise DataError(f"{path}: can't be decoded; restore the video or convert it to MJPEG AVI")
     check_size(path, [int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)])
     return capture
+
+
+def _declared_bytes(path: Path, size: int) -> int:
+    """How long the file of `size` bytes says it is: decoders fill what is missing of a frame without a word."""
+    with path.open("rb") as file:
+        start = file.read(12)
+        if start[:4] + start[8:] == b"RIFFAVI ":
+            return int.from_bytes(start[4:8], "little") + 8
+        # A decoder left to guess would also follow play lists, which name other files and addresses.
+        if start[4:8] != b"ftyp":
+            raise DataError(f"{path}: is neither an AVI nor an MP4 video; convert it to one")
+        place = 0
+        for _ in range(_MOST_BOXES):  # an MP4 is a row of boxes; a length of 0 means to the end, of 1 a longer field
+            file.seek(place)
+            head = file.read(16)
+            length = int.from_bytes(head[8:]) if head[:4] == b"\0\0\0\1" else int.from_bytes(head[:4])
+            place += length
+            if length == 0 or place >= size:
+                break
+        return place
 
 
 class _Decoder:
