@@ -14,11 +14,14 @@ from typing import Any
 
 from lvseg.errors import DataError
 
+_TEMPORARY = ".{stem}.{process}{suffix}"
+"""The name under which a file is written before it gets its own."""
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path` (same ending); when the block ends well, sync it to disk and rename it."""
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    temporary = path.with_name(_TEMPORARY.format(stem=path.stem, process=os.getpid(), suffix=path.suffix))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -26,12 +29,23 @@ def atomic(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise DataError(
-            f"{path}: can't be written ({error.strerror}); free some space or choose another folder"
-        ) from None
+        raise _unwritable(path, error) from None
     finally:
         if temporary.parent.is_dir():
             temporary.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, error: OSError) -> DataError:
+    return DataError(f"{path}: can't be written ({error.strerror or error}); free some space or choose another folder")
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add `line` to the text file `path`, which is made where it is missing."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+    except OSError as error:
+        raise _unwritable(path, error) from None
 
 
 def write_text(path: Path, text: str) -> None:
@@ -65,6 +79,7 @@ def sha256(path: Path) -> str:
 def locked(folder: Path, patience: float = 5.0) -> Iterator[None]:
     """Hold `folder` as its only writer; the system lets go of the lock when the process ends, however it ends.
 
+    What a killed writer left half-written in the folder is removed.
     patience: seconds to wait for another writer, such as one that is just being ended with its killed parent.
     Raises `lvseg.DataError` when it still holds the folder then.
     """
@@ -84,4 +99,6 @@ def locked(folder: Path, patience: float = 5.0) -> Iterator[None]:
                         f"{folder}: another process is writing here; wait for it or choose another folder"
                     ) from None
                 time.sleep(0.1)
+        for half_written in folder.glob(_TEMPORARY.format(stem="*", process="[0-9]*", suffix=".*")):
+            half_written.unlink()
         yield

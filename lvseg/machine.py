@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import lvseg
 
@@ -73,6 +77,14 @@ def _text(path: Path) -> str:
         return ""
 
 
+def processor() -> str:
+    """The processor's name, as Linux tells it."""
+    named = (
+        line.partition(":")[2].strip() for line in _text(ROOT / "proc/cpuinfo").splitlines() if "model name" in line
+    )
+    return next(named, platform.machine())
+
+
 def gpu() -> str | None:
     """The name of the first NVIDIA GPU, or None; asks the driver, so no framework has to be imported."""
     if shutil.which("nvidia-smi") is None:
@@ -83,6 +95,26 @@ def gpu() -> str | None:
     except (OSError, subprocess.TimeoutExpired):  # the driver hangs or is broken
         return None
     return answer.stdout.splitlines()[0] if answer.returncode == 0 and answer.stdout.strip() else None
+
+
+def matmul_flops(size: int = 2048) -> float:
+    """The processor's rate in float32 matrix products, in operations per second: the best of three with NumPy."""
+    a = np.ones((size, size), np.float32)
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        a @ a
+        seconds.append(time.perf_counter() - started)
+    return 2 * size**3 / min(seconds)
+
+
+def training_seconds(multiply_adds: float, images: int, flops: float, share: float) -> float:
+    """About how long training takes on a device of `flops` operations per second of which it uses a `share`, 0..1.
+
+    multiply_adds: of one image, forward (`lvseg.costs`); each is two operations, and the backward pass costs twice the
+    forward pass. images: in all epochs together.
+    """
+    return 6 * multiply_adds * images / (flops * share)
 
 
 def fitting_profile(facts: dict[str, Any]) -> str:

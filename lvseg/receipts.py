@@ -13,7 +13,7 @@ from lvseg.profiles import Experiment
 from lvseg.readers import Frame
 
 NAME = "receipt.json"
-OUTPUTS = ("experiment.json", "split.json", "history.csv", "weights.keras", "frames.csv", "masks.npz")
+OUTPUTS = ("experiment.json", "split.json", "history.csv", "weights.keras", "weights.onnx", "frames.csv", "masks.npz")
 """What a finished run's folder holds besides the receipt, which has a checksum of each."""
 
 

@@ -1,39 +1,55 @@
 """One experiment in one folder: train, resume exactly, evaluate, and end with a receipt.
 
-A run is done when its receipt says so. A killed run starts again at its last finished epoch and ends as it would have
-ended: the order of the data, the augmentation and the schedule follow from the seed and the step alone, and weights
-and the optimiser's state are kept after every epoch.
+A run is done when its receipt says so. A killed run goes on at the last step that was kept and ends as it would have
+ended: the order of the data, the augmentation and the schedule follow from the seed and the step alone, and all else
+that a step depends on (weights, moving averages, the optimiser's state) is kept every now and then.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
+import contextlib
+import importlib
+import json
+import math
 import os
 import resource
 import time
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 import lvseg
-from lvseg import dataset, evaluation, files, losses, networks, receipts
+from lvseg import dataset, evaluation, exporting, files, losses, machine, networks, receipts
 from lvseg.backend import keras
-from lvseg.errors import ConfigError
+from lvseg.errors import ConfigError, DataError
 from lvseg.prediction import Segmenter
 from lvseg.profiles import Experiment
 from lvseg.readers import Frame, open_source
 
+LOG = "log.txt"
+"""In a run's folder: each start, each epoch, and how the start ended. A start without an end was killed."""
 
-def run(experiment: Experiment, folder: Path, report: Callable[[str], None] = print) -> dict[str, Any]:
+Report = Callable[[str], None]
+History = list[dict[str, Any]]
+"""A row per finished epoch: `epoch` from 1, `loss` (the mean over its steps), `seconds`."""
+Batches = Iterable[tuple[np.ndarray, np.ndarray]]
+EachEpoch = Callable[[keras.Model, History], None]
+"""Called after each epoch with the network as it is then, and the history."""
+
+
+def run(
+    experiment: Experiment, folder: Path, report: Report = print, each_epoch: EachEpoch | None = None
+) -> dict[str, Any]:
     """Train and evaluate `experiment` in `folder`; returns its receipt.
 
     A folder with a valid receipt of the same experiment on the same data is left as it is. `report` gets one line per
-    epoch. Raises `lvseg.DataError` for bad data or a folder that another process is writing, `lvseg.ConfigError`
-    where training diverges.
+    epoch; `each_epoch` can look at the network as it learns. Raises `lvseg.DataError` for bad data, a full disk, or a
+    folder that another process is writing, `lvseg.ConfigError` where training diverges.
     """
     frames = open_source(experiment.data)
     split, arrays = dataset.load(frames, experiment)  # bad data is refused before the folder is made
@@ -41,7 +57,23 @@ def run(experiment: Experiment, folder: Path, report: Callable[[str], None] = pr
         if (done := receipts.valid(folder, experiment, frames)) is not None:
             report(f"{folder.name}: done before, kept")
             return done
-        return _run(experiment, frames, split, arrays, folder, report)
+
+        def log(line: str) -> None:
+            files.append_line(folder / LOG, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}")
+
+        def tell(line: str) -> None:
+            log(line)
+            report(line)
+
+        log(f"start: process {os.getpid()}")
+        try:
+            receipt = _run(experiment, frames, split, arrays, folder, tell, each_epoch)
+        except BaseException as error:
+            with contextlib.suppress(DataError):  # on a full disk only the error itself is told
+                log(f"end: {type(error).__name__}: {error}")
+            raise
+        log("end: done")
+        return receipt
 
 
 def _run(
@@ -50,29 +82,34 @@ def _run(
     split: dataset.Split,
     arrays: dataset.Arrays,
     folder: Path,
-    report: Callable[[str], None],
+    report: Report,
+    each_epoch: EachEpoch | None,
 ) -> dict[str, Any]:
-    started = time.time()
     (folder / receipts.NAME).unlink(missing_ok=True)
     files.write_json(folder / "experiment.json", experiment.model_dump())
     split.save(folder / "split.json")
 
-    network = fit(arrays, experiment, folder, report)
+    network = fit(arrays, experiment, folder, report, each_epoch)
+    started = time.monotonic()
     with files.atomic(folder / "weights.keras") as temporary:
         network.save(temporary)
+    exporting.to_onnx(network, folder / "weights.onnx")
 
     tested = [frame for frame in frames if frame.name in set(split.test)]
-    table, masks = evaluation.evaluate(Segmenter(network, experiment).masks, tested)
+    table, masks = evaluation.evaluate(Segmenter(network.predict_on_batch, experiment).masks, tested)
     files.write_text(folder / "frames.csv", table.to_csv(index=False))
     with files.atomic(folder / "masks.npz") as temporary:
         np.savez_compressed(temporary, allow_pickle=False, **masks)
     report(f"{folder.name}: Dice {table.dice.mean():.4f} on {len(table)} frames of {table.patient.nunique()} patients")
 
+    training_seconds = pd.read_csv(folder / "history.csv").seconds.sum()  # of all starts
     facts = {
-        "arrays_sha256": hashlib.sha256(arrays.image.tobytes() + arrays.mask.tobytes()).hexdigest(),
+        "seed": experiment.seed,
+        "arrays_sha256": arrays.sha256(),
         "environment": environment(),
         "parameters": network.count_params(),
-        "seconds": round(time.time() - started, 1),
+        "seconds": round(training_seconds + time.monotonic() - started, 1),
+        "starts": (folder / LOG).read_text(encoding="utf-8").count(" start: "),
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
     receipt = receipts.write(folder, experiment, frames, facts)
@@ -81,42 +118,65 @@ def _run(
 
 
 def fit(
-    arrays: dataset.Arrays, experiment: Experiment, folder: Path, report: Callable[[str], None] = print
+    arrays: dataset.Arrays,
+    experiment: Experiment,
+    folder: Path,
+    report: Report = print,
+    each_epoch: EachEpoch | None = None,
 ) -> keras.Model:
     """Train the experiment's network on preprocessed frames; returns it with its last epoch's weights (U14).
 
-    After each epoch `folder` gets `history.csv` (epoch, loss, seconds) and the state from which to go on.
+    Each batch is shared among the machine's devices. `folder` gets `history.csv` after each epoch, and every now and
+    then the state from which a killed training goes on. Raises `lvseg.DataError` where there is nothing to learn,
+    `lvseg.ConfigError` where training diverges.
     """
+    _check(arrays)
+    started = time.monotonic()
+    size = min(experiment.batch, len(arrays.image))
+    steps = len(arrays.image) // size
+    devices = _devices(experiment, size)
     keras.utils.set_random_seed(experiment.seed)
-    network = networks.build(experiment)
-    trainer = networks.logits(network)
-    steps = max(len(arrays.image) // experiment.batch, 1)
-    optimizer = _optimizer(experiment, steps)
-    # Built before the first step: TensorFlow would trace the step twice otherwise, once to make the variables.
-    optimizer.build(trainer.trainable_variables)
-    loss = losses.combined_loss(experiment.alpha, experiment.beta, reduction=experiment.cross_entropy)
-    trainer.compile(optimizer, loss, jit_compile=keras.backend.backend() == "jax")
+    with _precision(experiment):
+        network = networks.build(experiment)
+        with devices.scope():
+            trained = devices.copy(network, experiment)
+            trainer = _trainer(trained, experiment, steps)
+    identity = f"{experiment.fingerprint()} {arrays.sha256()} {keras.backend.backend()}"
+    variables = [*trained.variables, *trainer.optimizer.variables]
+    progress = _resume(folder, identity, variables)
+    started -= progress.seconds
+    report(f"{folder.name}: {network.count_params():,} parameters, {steps} steps an epoch on {devices}; {progress}")
 
-    history = _resume(folder, experiment, network, optimizer)
-    if not history:
-        report(
-            f"{folder.name}: {network.count_params():,} parameters, {steps} steps an epoch; compiling the first step"
-        )
-    for epoch in range(len(history) + 1, experiment.epochs + 1):
-        started = time.time()
-        step_losses = []
-        for images, labels in dataset.batches(arrays, experiment, epoch):
-            trainer.reset_metrics()
-            step_losses.append(float(np.asarray(trainer.train_on_batch(images, labels))))
-        value = float(np.mean(step_losses))
-        if not np.isfinite(value):
-            raise ConfigError(
-                f"{folder.name}: the loss is {value} in epoch {epoch}; choose a smaller rate than {experiment.rate}"
-            )
-        history.append({"epoch": epoch, "loss": value, "seconds": round(time.time() - started, 2)})
-        _keep(folder, experiment, network, optimizer, history)
-        report(f"{folder.name}: epoch {epoch}/{experiment.epochs}  loss {value:.4f}  {history[-1]['seconds']:.1f} s")
+    due = 0.0
+    for epoch in range(len(progress.history) + 1, experiment.epochs + 1):
+        batches = dataset.batches(arrays, experiment, epoch, first_step=len(progress.losses))
+        for value in devices.losses(trainer, batches):
+            progress.losses.append(value)
+            if not math.isfinite(value):
+                where = f"epoch {epoch}, step {len(progress.losses)}"
+                raise ConfigError(
+                    f"{folder.name}: the loss is {value} in {where}; choose a smaller rate than {experiment.rate}"
+                )
+            if time.monotonic() > due:
+                progress.seconds = time.monotonic() - started
+                due = _keep(folder, identity, variables, progress)
+        row = progress.end_epoch(time.monotonic() - started)
+        started = time.monotonic()
+        files.write_text(folder / "history.csv", pd.DataFrame(progress.history).to_csv(index=False))
+        report(f"{folder.name}: epoch {epoch}/{experiment.epochs}  loss {row['loss']:.4f}  {row['seconds']:.1f} s")
+        if each_epoch is not None:
+            devices.gather(trained, network)
+            each_epoch(network, progress.history)
+    _keep(folder, identity, variables, progress)  # what follows may be killed too
+    devices.gather(trained, network)
     return network
+
+
+def _check(arrays: dataset.Arrays) -> None:
+    if not len(arrays.image):
+        raise DataError("there are no frames to train on; choose more data, or another split")
+    if not arrays.mask.any():
+        raise DataError(f"not one of the {len(arrays.mask)} frames to train on shows any LV; check their outlines")
 
 
 def _optimizer(experiment: Experiment, steps_per_epoch: int) -> keras.optimizers.Optimizer:
@@ -128,54 +188,211 @@ def _optimizer(experiment: Experiment, steps_per_epoch: int) -> keras.optimizers
         rate = keras.optimizers.schedules.CosineDecay(
             rate / 20, max(total - warmup, 1), alpha=1e-3, warmup_target=rate, warmup_steps=warmup
         )
-    clip = experiment.clip_norm or None
+    choices = {
+        "global_clipnorm": experiment.clip_norm or None,
+        "gradient_accumulation_steps": experiment.accumulate if experiment.accumulate > 1 else None,
+    }
     if experiment.weight_decay:
-        return keras.optimizers.AdamW(rate, weight_decay=experiment.weight_decay, global_clipnorm=clip)
-    return keras.optimizers.Adam(rate, global_clipnorm=clip)
+        return keras.optimizers.AdamW(rate, weight_decay=experiment.weight_decay, **choices)
+    return keras.optimizers.Adam(rate, **choices)
+
+
+def _trainer(network: keras.Model, experiment: Experiment, steps_per_epoch: int) -> keras.Model:
+    """The network up to its logits, ready for `train_on_batch`."""
+    trainer = networks.logits(network)
+    loss = losses.combined_loss(experiment.alpha, experiment.beta, reduction=experiment.cross_entropy)
+    # TensorFlow has no deterministic gradient of max pooling that its compiler could use.
+    trainer.compile(_optimizer(experiment, steps_per_epoch), loss, jit_compile=keras.backend.backend() == "jax")
+    # Built before the first step: TensorFlow would trace the step twice otherwise, once to make the variables.
+    trainer.optimizer.build(trainer.trainable_variables)
+    return trainer
+
+
+@contextlib.contextmanager
+def _precision(experiment: Experiment) -> Iterator[None]:
+    """Layers made within compute in the experiment's precision; in float16 the loss is scaled, as Keras does it."""
+    usual = keras.config.dtype_policy()
+    mixed = experiment.precision != "float32"
+    keras.config.set_dtype_policy(f"mixed_{experiment.precision}" if mixed else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(usual)
+
+
+# What a killed training goes on from
 
 
 _STATE = "state.npz"
+_SHARE = 100
+"""The state is kept again after so many times as long as keeping it took: it costs a hundredth of the time."""
 
 
-def _keep(folder: Path, experiment: Experiment, network, optimizer, history: list[dict[str, Any]]) -> None:
-    """Keep everything that the next epoch depends on, then the history for people to read."""
-    variables = [*network.variables, *optimizer.variables]
+@dataclass
+class _Progress:
+    """How far a training is: its finished epochs, then the losses of the next one's steps so far and their seconds."""
+
+    history: History = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def end_epoch(self, seconds: float) -> dict[str, Any]:
+        row = {"epoch": len(self.history) + 1, "loss": float(np.mean(self.losses)), "seconds": round(seconds, 2)}
+        self.history, self.losses, self.seconds = [*self.history, row], [], 0.0
+        return row
+
+    def __str__(self) -> str:
+        if not self.history and not self.losses:
+            return "compiling the first step"
+        return f"going on after epoch {len(self.history)} and {len(self.losses)} steps"
+
+
+def _keep(folder: Path, identity: str, variables: list, progress: _Progress) -> float:
+    """Keep everything that the next step depends on; returns the time at which to do it again."""
+    started = time.monotonic()
     state = {f"v{i}": keras.ops.convert_to_numpy(variable.value) for i, variable in enumerate(variables)}
-    rows = _csv(history)
     with files.atomic(folder / _STATE) as temporary:
-        np.savez(temporary, fingerprint=experiment.fingerprint(), history=rows, **state)
-    files.write_text(folder / "history.csv", rows)
+        np.savez(temporary, identity=identity, progress=json.dumps(asdict(progress)), **state)
+    return time.monotonic() + _SHARE * (time.monotonic() - started)
 
 
-def _resume(folder: Path, experiment: Experiment, network, optimizer) -> list[dict[str, Any]]:
-    """Load the state of a killed run of this very experiment into network and optimiser; the epochs it had finished."""
+def _resume(folder: Path, identity: str, variables: list) -> _Progress:
+    """Load the state that a killed training of the same identity left into `variables`; how far it was."""
     path = folder / _STATE
-    if not path.exists():
-        return []
-    with np.load(path) as state:
-        if str(state["fingerprint"]) != experiment.fingerprint():
-            return []
-        for i, variable in enumerate([*network.variables, *optimizer.variables]):
-            variable.assign(state[f"v{i}"])
-        rows = csv.DictReader(io.StringIO(str(state["history"])))
-        return [{"epoch": int(r["epoch"]), "loss": float(r["loss"]), "seconds": float(r["seconds"])} for r in rows]
+    try:
+        with np.load(path) as state:
+            if str(state["identity"]) != identity:
+                return _Progress()
+            for i, variable in enumerate(variables):
+                variable.assign(state[f"v{i}"])
+            return _Progress(**json.loads(str(state["progress"])))
+    except FileNotFoundError:
+        return _Progress()
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: can't be read ({error}); remove it to train from the beginning") from None
 
 
-def _csv(rows: list[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+# The backends' differences: only what follows knows a backend by name
+
+
+class _OneDevice:
+    """Where training runs: one device, on any backend."""
+
+    count = 1
+
+    def __str__(self) -> str:
+        return "1 device" if self.count == 1 else f"{self.count} devices"
+
+    def scope(self) -> contextlib.AbstractContextManager:
+        """What is made within can be trained on these devices."""
+        return contextlib.nullcontext()
+
+    def copy(self, network: keras.Model, experiment: Experiment) -> keras.Model:
+        """The network to train in place of `network`: itself."""
+        return network
+
+    def gather(self, trained: keras.Model, network: keras.Model) -> None:
+        """Give `network` the weights of its trained copy."""
+
+    def losses(self, trainer: keras.Model, batches: Batches) -> Iterator[float]:
+        """Take a training step with each batch; its loss."""
+        for images, labels in batches:
+            yield float(np.asarray(trainer.train_on_batch(images, labels)))
+
+
+class _SeveralDevices(_OneDevice):
+    """Several devices, of which each takes its share of every batch, under JAX.
+
+    A copy is trained: the network itself stays on one device, so that it can be used and saved as any other.
+    """
+
+    def __init__(self, devices: list[str]):
+        self.count = len(devices)
+        self.distribution = self._distribution(devices)
+
+    def _distribution(self, devices: list[str]) -> Any:
+        return keras.distribution.DataParallel(devices=devices)
+
+    def scope(self) -> contextlib.AbstractContextManager:
+        return self.distribution.scope()
+
+    def copy(self, network: keras.Model, experiment: Experiment) -> keras.Model:
+        copy = networks.build(experiment)
+        copy.set_weights(network.get_weights())
+        return copy
+
+    def gather(self, trained: keras.Model, network: keras.Model) -> None:
+        network.set_weights(trained.get_weights())
+
+    def losses(self, trainer: keras.Model, batches: Batches) -> Iterator[float]:
+        for images, labels in batches:
+            with self.scope():
+                value = trainer.train_on_batch(images, labels)
+            yield float(np.asarray(value))
+
+
+class _SeveralTensorFlowDevices(_SeveralDevices):
+    """The same under TensorFlow, which has to be told that batch statistics are the whole batch's."""
+
+    def _distribution(self, devices: list[str]) -> Any:
+        import tensorflow as tf
+
+        return tf.distribute.MirroredStrategy(devices, tf.distribute.ReductionToOneDevice())
+
+    def copy(self, network: keras.Model, experiment: Experiment) -> keras.Model:
+        copy = super().copy(network, experiment)
+        for layer in copy.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = True
+        return copy
+
+    def losses(self, trainer: keras.Model, batches: Batches) -> Iterator[float]:
+        import tensorflow as tf
+
+        pixels = tf.TensorSpec((None, None, None, None))
+        whole = tf.data.Dataset.from_generator(lambda: batches, output_signature=(pixels, pixels))
+        trainer.make_train_function()  # `train_on_batch` would give every device the whole batch
+        for shared in self.distribution.experimental_distribute_dataset(whole):
+            trainer.reset_metrics()
+            yield float(trainer.train_function(iter([shared]))["loss"])
+
+
+def _devices(experiment: Experiment, size: int) -> _OneDevice:
+    """As many of this machine's devices as share a batch of `size` images evenly."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        _prepare_tensorflow()
+        if experiment.clip_norm or experiment.accumulate > 1 or experiment.precision == "float16":
+            return _OneDevice()  # Keras would clip, add up or scale each device's gradients by themselves
+    devices = keras.distribution.list_devices() if backend != "torch" else []
+    count = max((n for n in range(1, len(devices) + 1) if size % n == 0), default=1)
+    if count == 1:
+        return _OneDevice()
+    kind = _SeveralTensorFlowDevices if backend == "tensorflow" else _SeveralDevices
+    return kind(devices[:count])
+
+
+def _prepare_tensorflow() -> None:
+    """On a GPU: take memory as it is needed, and give the same result each time."""
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU"):
+        with contextlib.suppress(RuntimeError):  # already in use
+            tf.config.experimental.set_memory_growth(gpu, True)
+        tf.config.experimental.enable_op_determinism()
 
 
 def environment() -> dict[str, Any]:
     """What the numbers depend on besides the experiment: versions, backend, processor, cores."""
+    backend = keras.backend.backend()
     return {
         "lvseg": lvseg.__version__,
         **receipts.system(),
         "keras": keras.__version__,
-        "backend": keras.backend.backend(),
+        "backend": backend,
+        f"{backend}": importlib.import_module(backend).__version__,
         "numpy": np.__version__,
-        "cores": len(os.sched_getaffinity(0)),
+        "processor": machine.processor(),
+        "cores": machine.cores(),
+        "GPU": machine.gpu() or "none",
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,10 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lvseg import ConfigError, DataError, files, profiles, receipts, training
+from lvseg import ConfigError, DataError, costs, dataset, files, machine, networks, profiles, receipts, training
 from lvseg.backend import keras
 from lvseg.readers import open_source
 
+ROOT = Path(__file__).parents[1]
 TINY = {"model": "unet", "max_frames": 8, "size": 32, "batch": 4}
 
 
@@ -31,7 +31,7 @@ def finished(tmp_path_factory):
 
 def test_a_finished_run_has_everything(finished):
     experiment, folder, receipt, lines = finished
-    assert {path.name for path in folder.iterdir()} == {*receipts.OUTPUTS, receipts.NAME, ".lock"}
+    assert {path.name for path in folder.iterdir()} == {*receipts.OUTPUTS, receipts.NAME, training.LOG, ".lock"}
     assert json.loads((folder / "experiment.json").read_text()) == experiment.model_dump()
     assert list(pd.read_csv(folder / "history.csv").epoch) == [1, 2, 3]
     scores = pd.read_csv(folder / "frames.csv")
@@ -63,44 +63,6 @@ def test_a_receipt_holds_only_for_its_experiment_its_data_and_its_files(finished
         assert receipts.valid(copy, experiment, frames) is None, name
 
 
-SCRIPT = """
-import sys
-from lvseg import lifeline, profiles, training
-from pathlib import Path
-experiment = profiles.experiment("smoke", model="improved_resunet", max_frames=8, size=32, batch=4, epochs=6)
-training.run(experiment, Path(sys.argv[1]), lambda line: print(line, flush=True))
-"""
-
-
-def start(folder) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, folder], stdout=subprocess.PIPE, text=True)
-
-
-def test_a_killed_run_ends_bit_identical_to_one_that_was_not(tmp_path):
-    """SIGKILL after the second and after the fourth epoch; the third start finishes."""
-    assert start(tmp_path / "whole").wait(300) == 0
-    for last in ("epoch 2/6", "epoch 4/6"):
-        process = start(tmp_path / "killed")
-        for line in process.stdout:
-            if last in line:
-                process.send_signal(signal.SIGKILL)
-                break
-        assert process.wait() == -signal.SIGKILL
-        assert not (tmp_path / "killed" / receipts.NAME).exists()
-    process = start(tmp_path / "killed")
-    lines = process.stdout.readlines()
-    assert process.wait() == 0
-    assert next(line for line in lines if "loss" in line).split("epoch ")[1].startswith("5/6")
-    whole, killed = (
-        keras.saving.load_model(tmp_path / name / "weights.keras", compile=False) for name in ("whole", "killed")
-    )
-    for a, b in zip(whole.get_weights(), killed.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
-    a, b = (pd.read_csv(tmp_path / name / "history.csv").drop(columns="seconds") for name in ("whole", "killed"))
-    pd.testing.assert_frame_equal(a, b)
-    assert (tmp_path / "whole" / "frames.csv").read_bytes() == (tmp_path / "killed" / "frames.csv").read_bytes()
-
-
 def test_a_folder_that_another_process_writes_is_refused(tmp_path):
     holder = subprocess.Popen(
         [sys.executable, "-c", "import sys, time\nfrom pathlib import Path\nfrom lvseg import files\n"
@@ -118,15 +80,194 @@ def test_a_folder_that_another_process_writes_is_refused(tmp_path):
 
 def test_divergence_is_a_sentence(tmp_path):
     experiment = profiles.experiment("smoke", **TINY, epochs=3, rate=1e30, schedule="constant", batch_norm=False)
-    with pytest.raises(ConfigError, match=r"the loss is nan in epoch \d; choose a smaller rate"):
+    with pytest.raises(ConfigError, match=r"the loss is nan in epoch 1, step \d; choose a smaller rate than 1e\+30"):
         training.run(experiment, tmp_path, lambda line: None)
     assert not (tmp_path / receipts.NAME).exists()
+    assert (tmp_path / training.LOG).read_text().splitlines()[-1].endswith("choose a smaller rate than 1e+30")
 
 
-def test_rate_zero_changes_nothing_but_still_ends(tmp_path):
-    experiment = profiles.experiment("smoke", **TINY, epochs=1, rate=0, schedule="constant")
-    training.run(experiment, tmp_path, lambda line: None)
-    assert receipts.read(tmp_path) is not None
+def test_the_log_says_how_each_start_ended(finished):
+    _, folder, receipt, _ = finished
+    lines = (folder / training.LOG).read_text().splitlines()
+    assert "start: process" in lines[0] and lines[-1].endswith("end: done")
+    assert sum("epoch 2/3" in line for line in lines) == 1
+    assert receipt["starts"] == 1 and receipt["seed"] == 0
+    assert receipt["environment"]["processor"] and receipt["environment"][receipt["environment"]["backend"]]
+
+
+@pytest.mark.parametrize("rate", [float("inf"), float("nan"), -1])
+def test_an_impossible_rate_is_refused(rate):
+    with pytest.raises(ConfigError, match="rate="):
+        profiles.experiment("smoke", rate=rate)
+
+
+@pytest.fixture(scope="module")
+def ramp() -> dataset.Arrays:
+    """Eight images of noise, each brighter to one side; the LV is the bright side."""
+    noise = np.random.default_rng(0).integers(0, 60, (8, 16, 16))
+    image = (np.linspace(0, 195, 16).round().astype(int) + noise).astype(np.uint8)
+    return dataset.Arrays(image, np.where(image > 127, 255, 0).astype(np.uint8))
+
+
+def fit(arrays: dataset.Arrays, folder: Path, **changes) -> tuple[keras.Model, list[float]]:
+    """A few epochs of a tiny network without augmentation; the network and each epoch's loss."""
+    choices = {"model": "unet", "size": 16, "epochs": 2, "augment": False, "schedule": "constant", **changes}
+    seen: list[float] = []
+    network = training.fit(
+        arrays, profiles.experiment("smoke", **choices), folder, lambda line: None,
+        lambda network, history: seen.append(history[-1]["loss"]),
+    )  # fmt: skip
+    return network, seen
+
+
+def test_no_frames_and_no_lv_are_sentences(ramp, tmp_path):
+    with pytest.raises(DataError, match="there are no frames to train on"):
+        fit(dataset.Arrays(ramp.image[:0], ramp.mask[:0]), tmp_path)
+    with pytest.raises(DataError, match="not one of the 8 frames to train on shows any LV"):
+        fit(dataset.Arrays(ramp.image, ramp.mask * 0), tmp_path)
+
+
+def test_fewer_frames_than_a_batch_and_a_rate_of_zero(ramp, tmp_path):
+    """One frame is one step an epoch; at rate 0 every epoch has the same loss and the weights stay."""
+    one = dataset.Arrays(ramp.image[:1], ramp.mask[:1])
+    network, seen = fit(one, tmp_path, rate=0, epochs=3)
+    assert len(seen) == 3 and seen[0] == seen[1] == seen[2]
+    keras.utils.set_random_seed(0)
+    fresh = networks.build(profiles.experiment("smoke", model="unet", size=16))
+    for trained, untrained in zip(network.trainable_weights, fresh.trainable_weights, strict=True):
+        np.testing.assert_array_equal(trained.numpy(), untrained.numpy())
+
+
+def test_a_huge_rate_ends_soundly(ramp, tmp_path):
+    """Adam's steps are as large as the rate, so weights of a million: a finite loss, or a sentence."""
+    try:
+        _, seen = fit(ramp, tmp_path, rate=1e6, epochs=4)
+        assert np.isfinite(seen).all() and len(seen) == 4
+    except ConfigError as error:
+        assert "choose a smaller rate than 1000000.0" in str(error)
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 1.0])
+def test_accumulated_batches_are_one_large_batch(ramp, tmp_path, clip_norm):
+    """Two batches of 2, averaged, make the same update as one batch of 4 (without batch normalisation)."""
+    choices = {"batch_norm": False, "weight_decay": 1e-2, "clip_norm": clip_norm, "epochs": 3}
+    large, losses = fit(ramp, tmp_path / "large", batch=4, **choices)
+    small, others = fit(ramp, tmp_path / "small", batch=2, accumulate=2, **choices)
+    np.testing.assert_allclose(losses, others, rtol=1e-5)
+    for a, b in zip(large.get_weights(), small.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def exact(ramp, tmp_path_factory) -> float:
+    """The first step's loss in float32."""
+    return fit(ramp, tmp_path_factory.mktemp("float32"), batch=8, epochs=1)[1][0]
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_less_precise_activations_learn_the_same(ramp, exact, tmp_path, precision):
+    """The first loss is near that of float32, later ones fall; weights stay float32; a stock Keras loads the network.
+
+    In float16 Keras first has to find how far the loss can be scaled, and passes some steps over.
+    """
+    network, losses = fit(ramp, tmp_path / precision, batch=8, epochs=8, precision=precision)
+    assert losses[0] != exact and losses[0] == pytest.approx(exact, rel=0.01)
+    assert losses[-1] < 0.8 * losses[0]
+    assert {str(weight.dtype) for weight in network.weights} == {"float32"}
+    assert network.get_layer("block_1_conv1").compute_dtype == precision
+    assert keras.config.dtype_policy().name == "float32"
+    network.save(tmp_path / "network.keras")
+    again = keras.saving.load_model(tmp_path / "network.keras", compile=False)
+    images = dataset.to_network(ramp.image, 1)
+    np.testing.assert_array_equal(again.predict_on_batch(images), network.predict_on_batch(images))
+
+
+def test_the_estimate_of_a_training_is_arithmetic():
+    """A multiply-add is two operations, a step three forward passes: 10^9 of them, 100 images, 10^12 a second, half."""
+    assert machine.training_seconds(1e9, 100, 1e12, 0.5) == pytest.approx(1.2)
+    assert 1e8 < machine.matmul_flops(256) < 1e15
+
+
+def test_the_gpu_benchmark_measures_a_step():
+    """At a tiny size on the processor, in bfloat16."""
+    command = [sys.executable, "-m", "benchmarks.gpu.step", "lvseg", "resunet", "bfloat16", "--tiny"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert len(found["ms_per_image"]) >= 5 and found["images_per_s"] > 0 and found["peak_mib"] > 100
+    flops = 6 * 31_309_824 * found["images_per_s"]  # multiply-adds of the same network written in PyTorch
+    assert found["share_of_matmul"] * found["matmul_tflops"] * 1e12 == pytest.approx(flops, rel=1e-3)
+
+
+def test_the_gpu_benchmarks_peer_is_the_same_network():
+    """Another framework's count of weights and multiply-adds for Table 1's plain ResUNet agrees with ours."""
+    pytest.importorskip("torch", reason="PyTorch is not installed; it is a peer in benchmarks only")
+    from benchmarks.gpu import torch_peer
+
+    experiment = profiles.experiment("paper", model="resunet", width=4, size=64)
+    network, peer = networks.build(experiment), torch_peer.ResUNet(3, 4)
+    assert sum(p.numel() for p in peer.parameters()) == sum(w.numpy().size for w in network.trainable_weights)
+    assert torch_peer._multiply_adds(peer, experiment) == costs.per_stage(network).multiply_adds.sum()
+
+
+DEVICES = """
+import json, os, sys
+from pathlib import Path
+
+backend, folder = sys.argv[1:]
+os.environ["KERAS_BACKEND"] = backend
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
+if backend == "tensorflow":
+    import tensorflow as tf
+
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import numpy as np
+from lvseg import dataset, profiles, training
+from lvseg.backend import keras
+
+with np.load(Path(folder, "ramp.npz")) as ramp:
+    arrays = dataset.Arrays(**ramp)
+experiment = profiles.experiment(
+    "smoke", model="unet", size=16, batch=6, augment=False, clip_norm=0, schedule="constant"
+)
+found, both = {}, keras.distribution.list_devices()
+for devices in (both, both[:1]):
+    keras.distribution.list_devices = lambda: devices
+    lines, losses = [], []
+    network = training.fit(
+        arrays, experiment, Path(folder, str(len(devices))), lines.append,
+        lambda network, history: losses.append(history[-1]["loss"]),
+    )
+    prediction = network.predict_on_batch(dataset.to_network(arrays.image[:3], 1))
+    found[len(devices)] = [lines[0], losses, np.asarray(prediction).ravel().tolist()]
+    network.save(Path(folder, f"{len(devices)}.keras"))
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_two_devices_compute_what_one_does(ramp, tmp_path, backend):
+    """The same loss on the same batches of 6, batch statistics included, and a network that is used as any other.
+
+    The first step's loss agrees to 1e-5. The second one's to 1e-3: Adam's first steps have the size of the rate where
+    a gradient is but rounding, and TensorFlow's common batch statistics round more. Statistics of each half alone
+    would be off by several percent at once.
+    """
+    pytest.importorskip(backend)
+    np.savez(tmp_path / "ramp.npz", **ramp._asdict())
+    done = subprocess.run([sys.executable, "-c", DEVICES, backend, tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert "on 1 device;" in found["1"][0] and "on 2 devices;" in found["2"][0]
+    np.testing.assert_allclose(found["2"][1][0], found["1"][1][0], rtol=1e-5)
+    np.testing.assert_allclose(found["2"][1][1], found["1"][1][1], rtol=1e-3)
+    assert len(found["2"][2]) == 3 * 16 * 16
+    np.testing.assert_allclose(found["2"][2], found["1"][2], atol=0.01)
+    configurations = [
+        keras.saving.load_model(tmp_path / f"{count}.keras", compile=False).get_config() for count in (1, 2)
+    ]
+    assert configurations[0] == configurations[1]
 
 
 def test_an_atomic_write_leaves_the_old_file_or_the_new(tmp_path):
