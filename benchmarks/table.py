@@ -29,15 +29,17 @@ def in_turn(runs: Mapping[str, Callable[[], Any]], n: int) -> dict[str, list[flo
     return seconds
 
 
-def row(name: str, unit: str, values: Mapping[str, list[float]]) -> dict[str, Any]:
+def row(name: str, unit: str, values: Mapping[str, list[float]], case: str = "", **facts: Any) -> dict[str, Any]:
     """A row of `results.json`; `values` has ours under `lvseg` and each peer's under its name, lower is better.
 
-    ratio: ours to the best peer's median; None without a peer. spread: the least and the most of ours.
+    case: which one, where a benchmark has several rows. facts: what else was measured. ratio: ours to the best peer's
+    median; None without a peer. spread: the least and the most of ours.
     """
     medians = {who: statistics.median(numbers) for who, numbers in values.items()}
     ours = medians.pop("lvseg")
     return {
         "name": name,
+        "case": case,
         "value": ours,
         "unit": unit,
         "peers": medians,
@@ -48,15 +50,16 @@ def row(name: str, unit: str, values: Mapping[str, list[float]]) -> dict[str, An
         "commit": subprocess.run(
             ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
         ).stdout.strip(),
+        **facts,
     }
 
 
 def publish(found: dict[str, Any]) -> None:
-    """Print a row and put it in `results.json`, in place of an older one of that name."""
+    """Print a row and put it in `results.json`, in place of an older one of that name and case."""
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
-    files.write_json(RESULTS, [*(r for r in kept if r["name"] != found["name"]), found])
+    same = (found["name"], found["case"])
+    files.write_json(RESULTS, [*(r for r in kept if (r["name"], r.get("case", "")) != same), found])
     peers = ", ".join(f"{who} {value:.4g}" for who, value in found["peers"].items()) or "no peer"
     low, high = found["spread"]
-    print(
-        f"{found['name']:14} {found['value']:.4g} {found['unit']} ({low:.4g} to {high:.4g}, n = {found['n']}); {peers}"
-    )
+    ours = f"{found['value']:.4g} {found['unit']} ({low:.4g} to {high:.4g}, n = {found['n']})"
+    print(f"{found['name']:14} {found['case']}: {ours}; {peers}", flush=True)

@@ -1,0 +1,57 @@
+"""lvseg's own training step, on Keras's backend of the moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from lvseg import costs, networks, training
+from lvseg.backend import keras
+from lvseg.profiles import Experiment
+
+
+def training_step(experiment: Experiment) -> tuple[Callable[[np.ndarray, np.ndarray], float], int]:
+    """A function that takes one step and returns its loss; the network's multiply-adds per image, forward."""
+    devices = training._devices(experiment, 1)  # one, prepared
+    with training._precision(experiment):
+        network = networks.build(experiment)
+        trainer = training._trainer(network, experiment, steps_per_epoch=100)
+
+    def step(images: np.ndarray, labels: np.ndarray) -> float:
+        return next(devices.losses(trainer, [(images, labels)]))
+
+    return step, int(costs.per_stage(network).multiply_adds.sum())
+
+
+def matmul_flops(precision: str, size: int) -> float:
+    """The device's rate in matrix products of this precision, operations per second: the best of ten."""
+    a = keras.ops.ones((size, size), dtype=precision)
+    seconds = []
+    for _ in range(11):
+        started = time.perf_counter()
+        product = keras.ops.matmul(a, a)
+        float(np.asarray(keras.ops.cast(product[0, 0], "float32")))
+        seconds.append(time.perf_counter() - started)
+    return 2 * size**3 / min(seconds)
+
+
+def peak_mib() -> float:
+    """The most device memory that was in use; 0 on a processor."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return ((jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0)) / 2**20
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if tf.config.list_physical_devices("GPU"):
+            return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
+    return 0.0
+
+
+def device() -> str:
+    from lvseg import machine
+
+    return machine.gpu() or machine.processor()

@@ -1,0 +1,56 @@
+"""Peak memory of each notebook and of a reproduction: the whole process tree's proportional set size (PSS), in MiB."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.table import row
+from lvseg import runner
+
+PROFILES = ("smoke", "class")
+
+
+def measure() -> Iterator[dict[str, Any]]:
+    """A row per notebook, by papermill as the runner does it, and one experiment through `lvseg reproduce`, with 06."""
+    for path in sorted(runner.NOTEBOOKS.glob("0*.ipynb")):
+        if path.stem not in (runner.TRAINING, runner.RESULTS):
+            yield _of_command(path.stem, "notebook", path.stem, "--out", "SCRATCH/n.ipynb")
+    for profile in PROFILES:
+        choices = ("--out", "SCRATCH/n.ipynb", "-p", f"profile={profile}", "-p", "folder=SCRATCH/run")
+        yield _of_command(f"{runner.TRAINING} {profile}", "notebook", runner.TRAINING, *choices)
+        choices = ("--profile", profile, "--model", "improved_resunet", "--seed", "0", "--out", "SCRATCH")
+        yield _of_command(f"reproduce {profile}", "reproduce", *choices)
+
+
+def _of_command(case: str, *command: str) -> dict[str, Any]:
+    """The row of `lvseg COMMAND` with SCRATCH for a folder of its own: its peak PSS, and its seconds."""
+    peak, started = 0.0, time.perf_counter()
+    with tempfile.TemporaryDirectory() as scratch:
+        command = tuple(part.replace("SCRATCH", scratch) for part in command)
+        process = subprocess.Popen([sys.executable, "-m", "lvseg.cli", *command], stdout=subprocess.DEVNULL)
+        while process.poll() is None:
+            peak = max(peak, _pss(psutil.Process(process.pid)))
+            time.sleep(0.1)
+    if process.returncode:
+        raise RuntimeError(f"lvseg {' '.join(command)} failed")
+    return row("notebook_memory", "MiB", {"lvseg": [peak]}, case=case, seconds=round(time.perf_counter() - started))
+
+
+def _pss(root: psutil.Process) -> float:
+    """MiB of a process and all below it; pages that several share count once in all, other than in their sum of RSS."""
+    total = 0
+    try:
+        for process in (root, *root.children(recursive=True)):
+            rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+            total += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+    except (psutil.Error, OSError, StopIteration):  # a process ended meanwhile
+        pass
+    return total / 1024
