@@ -1,7 +1,7 @@
 """A network as an ONNX file, for ONNX Runtime and whatever else doesn't have Keras.
 
-Written straight from the graph of stock Keras layers, so it works on every backend. ONNX's operators want channels first;
-input and output keep Keras's order.
+Written straight from the graph of stock Keras layers, so it works on every backend. ONNX's operators want channels
+first; input and output keep Keras's order.
 """
 
 from __future__ import annotations
