@@ -13,8 +13,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import lvseg
 
 ROOT = Path("/")
@@ -99,6 +97,8 @@ def gpu() -> str | None:
 
 def matmul_flops(size: int = 2048) -> float:
     """The processor's rate in float32 matrix products, in operations per second: the best of three with NumPy."""
+    import numpy as np  # only here: `lvseg doctor` stays light
+
     a = np.ones((size, size), np.float32)
     seconds = []
     for _ in range(3):
