@@ -419,7 +419,7 @@ REPRODUCE = ("reproduce", "--profile", "smoke", "--out", "OUT")
         (("evaluate", "DIR/a.png"), ["a.png"]),
         (("evaluate", "EMPTY", "DIR"), ["EMPTY", "no mask for a"]),
         (("evaluate", "DIR", "EMPTY"), ["EMPTY"]),
-        (("predict", "DIR/a.png", "--weights", "DIR", "--out", "OUT"), ["weights.keras", "finished run"]),
+        (("predict", "DIR/a.png", "--weights", "DIR", "--out", "OUT"), ["weights.onnx", "finished run"]),
         (("predict", "DIR/a.png", "--weights", "DIR/nowhere.keras", "--out", "OUT"), ["nowhere.keras"]),
         (("predict", "DIR/a.png", "--weights", "DIR/a.png", "--out", "OUT"), ["a.json", ".keras"]),
         (("notebook", "77", "--out", "OUT"), ["'77'", "05_training"]),
