@@ -150,6 +150,23 @@ def data_make(
     )
 
 
+@data.command("sheet")
+def data_sheet(
+    source: Annotated[str, typer.Argument(metavar="KIND:DIR", help="Real frames.")],
+    out: Annotated[Path, typer.Argument(help="The PNG to write, outside lvseg's folder.")],
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Shuffle 16 phantoms among 16 real frames in one picture, with the key beside it: could you tell?
+
+    Example: `lvseg data sheet camus:CAMUS_public /tmp/sheet.png`
+    """
+    from lvseg import phantom
+    from lvseg.readers import open_source
+
+    phantom.write_sheet(open_source(source), out, seed)
+    console.print(f"{out}, and which is which in {out.with_suffix('.csv')}")
+
+
 @data.command("check")
 def data_check(source: Annotated[str, typer.Argument(metavar="KIND:DIR")]) -> None:
     """Report what a data set holds, what is missing, look-alikes, and every bad file.

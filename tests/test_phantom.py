@@ -146,6 +146,99 @@ def test_a_hypokinetic_wall_moves_less():
     assert moved[2] - moved[3] < 0.75 * (moved[0] - moved[1])
 
 
+def test_a_wall_that_squeezes_narrows_most_at_papillary_level():
+    thinnest = []
+    for squeeze in (0.0, 1.2):
+        patient = half_ellipsoid(squeeze=squeeze)
+        frame = render(patient, patient.systole)
+        widths = frame.mask.sum(axis=1)[frame.mask.any(axis=1)] * frame.spacing_mm[1]
+        assert (np.pi / 4 * widths**2).sum() * frame.spacing_mm[0] / 1000 == pytest.approx(frame.volume_ml, rel=0.02)
+        thinnest.append(widths[len(widths) // 3] / widths[int(0.95 * len(widths))])
+    assert thinnest[1] < 0.9 * thinnest[0]
+
+
+# ------------------------------------------------------------------------------------------------ ingredients
+
+
+def in_heart(frame: phantom.Rendered, x_mm: tuple[float, float], z_mm: tuple[float, float]) -> np.ndarray:
+    """Pixels of a `half_ellipsoid` by its own coordinates: x from the long axis, z from the apex."""
+    rows, columns = (np.indices(frame.mask.shape) + 0.5) * frame.spacing_mm[0]
+    x, z = columns - frame.mask.shape[1] / 2 * frame.spacing_mm[0], rows - 40
+    return (x > x_mm[0]) & (x < x_mm[1]) & (z > z_mm[0]) & (z < z_mm[1])
+
+
+def test_the_atrium_is_brighter_while_it_is_small():
+    levels = []
+    for rise in (0.0, 20.0):
+        patient = half_ellipsoid(atrium_db=-25.0, atrial_rise_db=rise, atrial_reservoir=0.4, tgc_error_db=0.0)
+        for phase in (0.0, patient.systole):
+            frame = render(patient, phase)
+            core = cv2.erode((frame.labels == 3).astype(np.uint8), np.ones((9, 9))).astype(bool)
+            levels.append(frame.image[core].mean())
+    assert levels[2] > levels[0] + 15
+    assert levels[3] == pytest.approx(levels[1], abs=1)
+
+
+def test_the_apical_mesh_fills_the_apex_and_nothing_else():
+    plain, filled = (
+        render(half_ellipsoid(apex_db=0.0, blood_db=-35.0, haze_db=-25.0, apical_mesh_mm=mm), 0.0) for mm in (0.0, 25.0)
+    )
+    apex, base = in_heart(plain, (-8, 8), (4, 12)), in_heart(plain, (-8, 8), (45, 65))
+    assert filled.image[apex].mean() > 1.3 * plain.image[apex].mean()
+    assert filled.image[base].mean() == pytest.approx(plain.image[base].mean(), abs=1)
+
+
+def test_a_valve_that_closes_late_stands_in_the_cavity_only_at_end_diastole():
+    added = []
+    for phase in (0.0, 0.2):
+        late, early = (
+            render(half_ellipsoid(valve_open=0.0, valve_db=15.0, late_closure=share), phase) for share in (0.7, 0.0)
+        )
+        above = in_heart(late, (-15, 15), (50, 70))  # the mitral plane lies at 81 mm
+        added.append(np.percentile(late.image[above].astype(float) - early.image[above], 95))
+    assert added[0] > 40 > 1 > added[1]
+
+
+def test_the_tricuspid_valve_lies_between_the_right_chambers():
+    with_valve, without = (
+        render(half_ellipsoid(tricuspid_mm=mm, valve_db=15.0, right_heart_db=-30.0), 0.2) for mm in (2.0, 0.0)
+    )
+    added = with_valve.image.astype(float) - without.image
+    rows, columns = np.nonzero(added > 40)
+    assert len(rows) > 20
+    left = without.contour_mm[0] / without.spacing_mm[0]  # the septal hinge of the mitral valve
+    assert columns.max() < left[0] + 5 / without.spacing_mm[0]
+    assert np.abs(rows - left[1]).max() * without.spacing_mm[0] < 35
+    assert added[with_valve.mask].max() < 40
+
+
+def test_a_two_chamber_view_has_no_right_heart():
+    patient = half_ellipsoid(right_heart_db=-60.0, septum_db=6.0, surroundings_db=0.0, haze_db=-25.0, rv_mm=30.0)
+    four, two = (render(replace(patient, view=view), 0.0) for view in phantom.VIEWS)
+    beyond = in_heart(four, (-50, -42), (45, 60))  # the septum's or the inferior wall's far side
+    assert four.image[beyond].mean() < 0.6 * two.image[beyond].mean()
+
+
+def test_a_screen_surrounds_the_same_frame():
+    patient = half_ellipsoid()
+    plain, shown = render(patient, 0.2), render(replace(patient, screen=True), 0.2)
+    height, width = plain.image.shape
+    top, _, left, _ = phantom.SCREEN_PX
+    sector = np.s_[top : top + height, left : left + width]
+    inside = plain.image > 0
+    assert np.array_equal(shown.image[sector][inside], plain.image[inside])
+    assert np.array_equal(shown.mask[sector], plain.mask) and shown.mask.sum() == plain.mask.sum()
+    assert np.array_equal(shown.labels[sector], plain.labels) and shown.area_mm2 == plain.area_mm2
+    drawn = Polygon(shown.contour_mm / shown.spacing_mm[0])
+    centres = np.stack(np.meshgrid(*(np.arange(n) + 0.5 for n in shown.mask.shape[::-1])), axis=-1)
+    assert (drawn.contains_points(centres.reshape(-1, 2)).reshape(shown.mask.shape) != shown.mask).sum() <= 2
+    marks = np.flatnonzero(shown.image[: top + height + 5, left + width + 10] > 100)
+    assert np.diff(marks).mean() * shown.spacing_mm[0] == pytest.approx(10, rel=0.02)
+    trace = shown.image[top + height + 5 :, left : left + width]
+    _, columns = np.nonzero(trace[:25] > 100)  # only R waves reach that high
+    assert {round(3 * column / width) for column in columns} == {0, 1, 2, 3}
+
+
 # --------------------------------------------------------------------------------------------------- chance
 
 
@@ -159,8 +252,9 @@ def test_the_same_seeds_give_the_same_bytes_and_others_do_not():
     assert digest(first.image) != digest(render(other, 0.2, seed=1).image)
 
 
-def test_frames_depend_neither_on_order_nor_on_threads():
-    frames = cohort(n_patients=2, n_frames=3, seed=11)
+@pytest.mark.parametrize("population", POPULATIONS)
+def test_frames_depend_neither_on_order_nor_on_threads(population: str):
+    frames = cohort(n_patients=2, n_frames=3, seed=11, population=population)
     threads = cv2.getNumThreads()
     try:
         cv2.setNumThreads(1)
@@ -171,6 +265,16 @@ def test_frames_depend_neither_on_order_nor_on_threads():
         cv2.setNumThreads(threads)
     assert forwards == backwards[::-1]
     assert len(set(forwards)) == len(forwards)
+
+
+def test_the_default_cohort_is_still_the_one_that_was_shipped():
+    # Not byte for byte: another processor may round otherwise.
+    shipped = Path(__file__).parents[1] / "data_samples" / "phantom_labelme"
+    for frame in cohort(n_patients=3, n_frames=4)[::3]:
+        now = frame.read()
+        then = cv2.imread(str(shipped / frame.patient / f"{frame.name}.png"), cv2.IMREAD_UNCHANGED)
+        off = np.abs(now.image.astype(int) - then)
+        assert off.mean() < 0.01 and off.max() <= 4
 
 
 def fine_grain(image: np.ndarray) -> np.ndarray:
@@ -320,6 +424,33 @@ def test_labelme_files_hold_exactly_the_mask(tmp_path: Path):
     assert all(np.array_equal(a.read().mask, b.read().mask) for a, b in zip(read, frames, strict=True))
 
 
+def test_a_sheet_mixes_as_many_phantoms_as_frames_and_its_key_tells(tmp_path: Path):
+    frames = cohort(n_patients=17, n_frames=1, seed=8, population="random")
+    picture = tmp_path / "out" / "sheet.png"
+    phantom.write_sheet(frames, picture, seed=3)
+    sheet = cv2.imread(str(picture), cv2.IMREAD_UNCHANGED)
+    key = [line.split(",") for line in picture.with_suffix(".csv").read_text().splitlines()[1:]]
+    assert sheet.shape == (1200, 2400) and len(key) == 32
+    given = {frame.name: frame for frame in frames}
+    assert sum(name in given for *_, name in key) == 16 == sum(name.startswith("phantom ") for *_, name in key)
+    for row, column, name in key:
+        tile = sheet[int(row) * 300 - 300 : int(row) * 300, int(column) * 300 - 300 : int(column) * 300]
+        if name in given:
+            image = given[name].read().image
+            scale = 300 / max(image.shape)
+            assert tile.sum() == pytest.approx(image.sum() * scale**2, rel=0.02)
+
+
+def test_a_sheet_with_real_frames_never_lies_in_the_project(tmp_path: Path):
+    frames = cohort(n_patients=16, n_frames=1)
+    with pytest.raises(ConfigError, match="own folder"):
+        phantom.write_sheet(frames, Path(__file__).parent / "sheet.png")
+    with pytest.raises(ConfigError, match="png"):
+        phantom.write_sheet(frames, tmp_path / "sheet")
+    with pytest.raises(ConfigError, match="16"):
+        phantom.write_sheet(frames[:15], tmp_path / "sheet.png")
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -334,10 +465,16 @@ def test_impossible_choices_are_refused(wrong):
         wrong()
 
 
+def test_the_random_population_covers_the_adults():
+    for field in (f for f in fields(Patient) if f.metadata):
+        (low, high), (least, most) = field.metadata["adult"], field.metadata["random"]
+        assert least <= low <= high <= most, field.name
+
+
 def test_every_number_stays_within_its_range():
     for population in POPULATIONS:
         patients = [sample_patient(seed, population) for seed in range(30)]
-        for field in (f for f in fields(Patient) if f.metadata):
+        for field in (f for f in fields(Patient) if population in f.metadata):
             low, high = field.metadata[population]
             values = [getattr(patient, field.name) for patient in patients]
             assert low <= min(values) and max(values) <= high
@@ -366,7 +503,7 @@ def test_real_outlines_lie_within_the_phantoms_spread(population: str):
             volume = nibabel.load(path)
             real.append(measures(np.asarray(volume.dataobj).T == 1, float(volume.header.get_zooms()[0])))
     ours = []
-    for seed in range(40):
+    for seed in range(80):
         frame = render(sample_patient(seed, population), 0.0)
         ours.append(measures(frame.mask, frame.spacing_mm[0]))
     low, high = np.min(ours, axis=0), np.max(ours, axis=0)
