@@ -19,7 +19,9 @@ def measure(epochs: int = 9, steps: int = 50) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (2, steps * experiment.batch, experiment.size, experiment.size), np.uint8)
     arrays = dataset.Arrays(*pixels)
-    bare = training._trainer(networks.build(experiment), experiment, steps)
+    training.prepare(experiment)
+    with training._precision(experiment):
+        bare = training._trainer(networks.build(experiment), experiment, experiment.batch, steps)
     ready = list(dataset.batches(arrays, experiment, epoch=1))
     bare.train_on_batch(*ready[0])
     percent: list[float] = []

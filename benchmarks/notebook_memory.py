@@ -1,4 +1,7 @@
-"""Peak memory of each notebook and of a reproduction: the whole process tree's proportional set size (PSS), in MiB."""
+"""Peak memory of each notebook and of a reproduction: the whole process tree's proportional set size (PSS), in MiB.
+
+`python -m benchmarks notebook_memory` measures all cases, `python -m benchmarks.notebook_memory CASE...` only those.
+"""
 
 from __future__ import annotations
 
@@ -12,26 +15,36 @@ from typing import Any
 
 import psutil
 
-from benchmarks.table import row
+from benchmarks.table import publish, row
 from lvseg import runner
 
-PROFILES = ("smoke", "class")
+
+def measure(*cases: str) -> Iterator[dict[str, Any]]:
+    """A row per notebook, by papermill as the runner does it, and one method through `lvseg reproduce`, with 06.
+
+    cases: only these rows, such as `03_network` or `reproduce class`.
+    """
+    commands = _commands()
+    for case in cases or commands:
+        yield _of_command(case, *commands[case])
 
 
-def measure() -> Iterator[dict[str, Any]]:
-    """A row per notebook, by papermill as the runner does it, and one experiment through `lvseg reproduce`, with 06."""
+def _commands() -> dict[str, tuple[str, ...]]:
+    """What `lvseg` is called with, by the row's case; SCRATCH stands for a folder of the call's own."""
+    commands: dict[str, tuple[str, ...]] = {}
     for path in sorted(runner.NOTEBOOKS.glob("0*.ipynb")):
         if path.stem not in (runner.TRAINING, runner.RESULTS):
-            yield _of_command(path.stem, "notebook", path.stem, "--out", "SCRATCH/n.ipynb")
-    for profile in PROFILES:
+            commands[path.stem] = ("notebook", path.stem, "--out", "SCRATCH/n.ipynb")
+    for profile in ("smoke", "class"):
         choices = ("--out", "SCRATCH/n.ipynb", "-p", f"profile={profile}", "-p", "folder=SCRATCH/run")
-        yield _of_command(f"{runner.TRAINING} {profile}", "notebook", runner.TRAINING, *choices)
+        commands[f"{runner.TRAINING} {profile}"] = ("notebook", runner.TRAINING, *choices)
         choices = ("--profile", profile, "--model", "improved_resunet", "--seed", "0", "--out", "SCRATCH")
-        yield _of_command(f"reproduce {profile}", "reproduce", *choices)
+        commands[f"reproduce {profile}"] = ("reproduce", *choices)
+    return commands
 
 
 def _of_command(case: str, *command: str) -> dict[str, Any]:
-    """The row of `lvseg COMMAND` with SCRATCH for a folder of its own: its peak PSS, and its seconds."""
+    """The row of `lvseg COMMAND`: its peak PSS, and its seconds."""
     peak, started = 0.0, time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
         command = tuple(part.replace("SCRATCH", scratch) for part in command)
@@ -54,3 +67,8 @@ def _pss(root: psutil.Process) -> float:
     except (psutil.Error, OSError, StopIteration):  # a process ended meanwhile
         pass
     return total / 1024
+
+
+if __name__ == "__main__":
+    for found in measure(*sys.argv[1:]):
+        publish(found)

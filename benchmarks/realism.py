@@ -18,20 +18,18 @@ import pandas as pd
 from lvseg import figures, phantom
 from lvseg.readers import Frame, open_source
 
+PICTURE = Path(__file__).parents[1] / "docs" / "phantom.png"
 WALL_MM = 6.0  # the ring around the cavity that counts as wall, the mitral plane's side left out
 
 
-PICTURE = Path(__file__).parents[1] / "docs" / "phantom.png"
-
-
-def main(source: str, n: int = 500) -> None:
+def main(source: str, n: int = 200) -> None:
     draw()
     real = [frame for frame in open_source(source) if frame.subset == "training"]
     sets = {population: _phantoms(population, n) for population in ("adult", "random")}
     sets["real"] = _real(real)
     columns, histograms = {}, {}
     for name, frames in sets.items():
-        columns[name], histograms[name] = measure(frames)
+        columns[name], histograms[name] = describe(frames)
     print(pd.DataFrame(columns).to_markdown())
     for name in ("adult", "random"):
         overlap = np.minimum(histograms[name], histograms["real"]).sum(axis=1)
@@ -64,7 +62,7 @@ def _phantoms(population: str, n: int) -> Iterator[tuple[np.ndarray, np.ndarray,
         yield frame.image, frame.mask, frame.spacing_mm[0]
 
 
-def measure(frames: Iterable[tuple[np.ndarray, np.ndarray, float]]) -> tuple[dict[str, str], np.ndarray]:
+def describe(frames: Iterable[tuple[np.ndarray, np.ndarray, float]]) -> tuple[dict[str, str], np.ndarray]:
     """Mean and deviation of each measure over frames (image, mask, spacing in mm), and the pooled histograms of
     cavity and wall, (2, 256) shares."""
     rows, pooled = [], np.zeros((2, 256))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -134,7 +133,7 @@ def load(frames: Sequence[Frame], experiment: Experiment) -> tuple[Split, Arrays
     chosen = [frame for frame in frames if frame.name in used]
     arrays = prepare(chosen, experiment)
     train = set(split.train)
-    with tempfile.TemporaryFile(dir=cache_folder()) as file:  # on disk, not in memory; goes with its last user
+    with tempfile.TemporaryFile(dir=files.cache_folder()) as file:  # on disk, not in memory; goes with its last user
         for image, mask, frame in zip(*arrays, chosen, strict=True):
             if frame.name in train:
                 file.write(image.tobytes() + mask.tobytes())
@@ -179,7 +178,7 @@ def prepare(frames: Sequence[Frame], experiment: Experiment) -> Arrays:
     """
     choices = experiment.model_dump(include={"data", "size", "clahe", "clip_limit", "tiles"})
     key = hashlib.sha256(f"{sorted(choices.items())} {identity(frames)}".encode()).hexdigest()[:32]
-    path, checksum = (cache_folder() / f"{key}.{ending}" for ending in ("pixels", "sha256"))
+    path, checksum = (files.cache_folder() / f"{key}.{ending}" for ending in ("pixels", "sha256"))
     if not (path.exists() and checksum.exists() and checksum.read_bytes() == files.sha256(path).encode()):
         with files.atomic(path) as temporary, temporary.open("wb") as file:
             for frame in frames:
@@ -225,11 +224,6 @@ def nearest_similarity(frames: Sequence[Frame], experiment: Experiment) -> np.nd
     return np.array([similarity for *_, similarity in nearest(frames, choose(frames, experiment))])
 
 
-def cache_folder() -> Path:
-    """Where preprocessed frames are kept: `LVSEG_CACHE`, or `~/.cache/lvseg`."""
-    return Path(os.environ.get("LVSEG_CACHE", Path.home() / ".cache" / "lvseg"))
-
-
 def identity(frames: Sequence[Frame]) -> str:
     """SHA-256 of the frames' records and of their files' sizes and times: changes when the data do, reads no pixels."""
     digest = hashlib.sha256()
@@ -268,9 +262,9 @@ def batches(
     def make(step: int) -> tuple[np.ndarray, np.ndarray]:
         chosen = order[step * size : (step + 1) * size]
         image, mask = arrays.image[chosen], arrays.mask[chosen]
-        if experiment.augment:
+        if experiment.augment != "none":
             rng = np.random.default_rng((experiment.seed, epoch, step))
-            pairs = [augment(*pair, rng) for pair in zip(image, mask, strict=True)]
+            pairs = [augment(*pair, rng, experiment.augment) for pair in zip(image, mask, strict=True)]
             image, mask = (np.stack(side) for side in zip(*pairs, strict=True))
         return to_network(image, experiment.channels), to_network(mask, 1)
 
@@ -284,13 +278,38 @@ def batches(
             yield following.result()
 
 
-def augment(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Random rotation (15 degrees), scale (15 %), shift (6 %), mirror image, gamma (0.7 to 1.4) and gain (15 %)."""
-    size = image.shape[0]
-    matrix = cv2.getRotationMatrix2D((size / 2, size / 2), rng.uniform(-15, 15), rng.uniform(0.85, 1.15))
-    matrix[:, 2] += rng.uniform(-0.06, 0.06, 2) * size
-    if rng.random() < 0.5:
+def augment(
+    image: np.ndarray, mask: np.ndarray, rng: np.random.Generator, kind: str = "usual"
+) -> tuple[np.ndarray, np.ndarray]:
+    """A frame and its mask, both uint8 (size, size), as they might have been; what is black stays black.
+
+    kind: `usual` turns (15 degrees), scales (15 %) and shifts (6 %) both, and changes gamma (0.7 to 1.4) and gain
+    (15 %) of the image; `mirrored` also turns every second frame into its mirror image, which hearts shown in one
+    orientation never need; `strong`, for virtual patients, goes further in all of these and looks like other scanners.
+    """
+    size, strong = image.shape[0], kind == "strong"
+    turn, scale, shift, gamma = (15, 0.2, 0.08, 2.0) if strong else (15, 0.15, 0.06, 1.4)
+    centre = (size / 2, size / 2)
+    matrix = cv2.getRotationMatrix2D(centre, rng.uniform(-turn, turn), rng.uniform(1 - scale, 1 + scale))
+    matrix[:, 2] += rng.uniform(-shift, shift, 2) * size
+    if kind != "usual" and rng.random() < 0.5:
         matrix = matrix @ np.array([[-1, 0, size - 1], [0, 1, 0], [0, 0, 1]])
     image, mask = (cv2.warpAffine(side, matrix, (size, size), flags=cv2.INTER_LINEAR) for side in (image, mask))
-    levels = np.linspace(0, 1, 256) ** rng.uniform(0.7, 1.4) * rng.uniform(0.85, 1.15)
+    if strong:
+        image = _another_scanner(image, rng)
+    levels = np.linspace(0, 1, 256) ** rng.uniform(1 / gamma, gamma) * rng.uniform(0.85, 1.15)
     return cv2.LUT(image, np.clip(levels * 255, 0, 255).round().astype(np.uint8)), mask
+
+
+def _another_scanner(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The image with another sharpness, gain that varies over the sector, another contrast, and noise."""
+    seen = cv2.dilate((image > 0).astype(np.uint8), np.ones((3, 3)))
+    grey: np.ndarray = image.astype(np.float32) / 255
+    if rng.random() < 0.5:
+        grey = cv2.GaussianBlur(grey, (0, 0), rng.uniform(0.3, 1.2))
+    uneven = cv2.resize(rng.standard_normal((4, 4), dtype=np.float32), image.shape, interpolation=cv2.INTER_CUBIC)
+    grey *= np.exp(rng.uniform(0, 0.35) * uneven)
+    mean = float(grey.mean())
+    noise = rng.uniform(0, 0.08) * rng.standard_normal(grey.shape, dtype=np.float32)
+    grey = mean * rng.uniform(0.7, 1.3) + (grey - mean) * rng.uniform(0.5, 1.5) + noise
+    return (np.clip(grey, 0, 1) * seen * 255).round().astype(np.uint8)

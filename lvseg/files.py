@@ -1,4 +1,4 @@
-"""Writing that leaves either the whole file or the old one, and the lock that one writer of a folder holds."""
+"""Writing that leaves either the whole file or the old one, one writer per folder, and where things are kept."""
 
 from __future__ import annotations
 
@@ -102,3 +102,8 @@ def locked(folder: Path, patience: float = 5.0) -> Iterator[None]:
         for half_written in folder.glob(_TEMPORARY.format(stem="*", process="[0-9]*", suffix=".*")):
             half_written.unlink()
         yield
+
+
+def cache_folder() -> Path:
+    """Where what was read once is kept: `LVSEG_CACHE`, or `~/.cache/lvseg`."""
+    return Path(os.environ.get("LVSEG_CACHE", Path.home() / ".cache" / "lvseg"))

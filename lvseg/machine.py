@@ -83,6 +83,14 @@ def processor() -> str:
     return next(named, platform.machine())
 
 
+def fastest_precision() -> str:
+    """`bfloat16` where TensorFlow trains on a processor that has instructions for it, else `float32`."""
+    flags = _text(ROOT / "proc/cpuinfo")
+    able = "amx_bf16" in flags or "avx512_bf16" in flags
+    tensorflow = os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow" and find_spec("tensorflow")
+    return "bfloat16" if able and tensorflow else "float32"
+
+
 def gpu() -> str | None:
     """The name of the first NVIDIA GPU, or None; asks the driver, so no framework has to be imported."""
     if shutil.which("nvidia-smi") is None:

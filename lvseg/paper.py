@@ -122,11 +122,16 @@ OPEN_QUESTIONS = {
     ),
     "U10": OpenQuestion("CLAHE before or after resizing?", "before, at native resolution", "after", "clahe"),
     "U11": OpenQuestion("The batch size?", "4", "any", "batch"),
-    "U12": OpenQuestion("Augmentation?", "none", "flips, rotation, scale, shift, gamma", "augment"),
+    "U12": OpenQuestion(
+        "Augmentation?",
+        "none",
+        "rotation, scale, shift, gamma, gain; mirror images too; another scanner's look too",
+        "augment",
+    ),
     "U13": OpenQuestion(
         "Is the 400/100 split by frame or by patient?",
         "by patient: by frame, every patient is on both sides",
-        "by frame, to show its harm",
+        "by frame, to show its harm; the data set's own; any split kept as a file",
         "split",
     ),
     "U14": OpenQuestion("Is a model selected on a validation set?", "no: the last epoch's weights", "", ""),

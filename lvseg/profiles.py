@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from lvseg import files
+from lvseg import files, machine
 from lvseg.errors import ConfigError
 
 IMPROVEMENTS: dict[str, dict[str, Any]] = {
@@ -73,9 +73,11 @@ class NetworkConfig(Contract):
 class Experiment(NetworkConfig):
     """One experiment: a network, its data, and how it is trained. Flat, so that papermill can set each choice.
 
-    accumulate: how many batches' gradients are averaged into one update, where a larger batch doesn't fit the device;
-    batch normalisation still sees single batches. precision: of the activations; weights, batch statistics and loss
-    are float32 in any case.
+    parts: into how many equal parts each batch is divided, which several cores compute side by side; each part has its
+    own batch statistics (E. Hoffer et al., NeurIPS 2017: ghost batch normalisation). accumulate: how many batches'
+    gradients are averaged into one update, where a larger batch doesn't fit the device; batch normalisation still sees
+    single batches. precision: of the activations; weights, batch statistics and loss are float32 in any case;
+    `auto` becomes bfloat16 where this machine's processor computes with it, else float32.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -90,17 +92,29 @@ class Experiment(NetworkConfig):
     tiles: Annotated[int, Field(ge=1, le=64)] = 8
     epochs: Annotated[int, Field(ge=1)] = 100
     batch: Annotated[int, Field(ge=1)] = 4
+    parts: Annotated[int, Field(ge=1)] = 1
     accumulate: Annotated[int, Field(ge=1)] = 1
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     rate: Annotated[float, Field(ge=0)] = 1e-4
     schedule: Literal["constant", "warmup_cosine"] = "constant"
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     clip_norm: Annotated[float, Field(ge=0)] = 0.0
-    augment: bool = False
+    augment: Literal["none", "usual", "mirrored", "strong"] = "none"
     alpha: Annotated[float, Field(ge=0)] = 1.0
     beta: Annotated[float, Field(ge=0)] = 1.0
     cross_entropy: Literal["mean", "sum"] = "mean"
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _of_this_machine(cls, precision: Any) -> Any:
+        return machine.fastest_precision() if precision == "auto" else precision
+
+    @model_validator(mode="after")
+    def _even_parts(self):
+        if self.batch % self.parts:
+            raise ValueError(f"parts={self.parts} don't divide a batch of {self.batch} evenly; choose another number")
+        return self
 
     @field_validator("split")
     @classmethod
@@ -124,11 +138,12 @@ class Experiment(NetworkConfig):
 
 _SMOKE = {
     "width": 4, "size": 64, "channels": 1, "max_frames": 16, "epochs": 2, "batch": 4, "rate": 3e-3,
-    "clip_norm": 1.0, "schedule": "warmup_cosine", "bn_momentum": 0.9, "augment": True,
+    "clip_norm": 1.0, "schedule": "warmup_cosine", "bn_momentum": 0.9, "augment": "usual",
 }  # fmt: skip
 _CLASS = {
-    "width": 8, "size": 64, "channels": 1, "epochs": 12, "batch": 8, "rate": 3e-3, "clip_norm": 1.0,
-    "schedule": "warmup_cosine", "bn_momentum": 0.9, "weight_decay": 1e-4, "augment": True,
+    "width": 8, "size": 64, "channels": 1, "epochs": 24, "batch": 16, "parts": 2, "rate": 3e-3, "clip_norm": 1.0,
+    "schedule": "warmup_cosine", "bn_momentum": 0.9, "weight_decay": 1e-4, "augment": "usual",
+    "precision": "auto",
 }  # fmt: skip
 _PAPER: dict[str, Any] = {}
 

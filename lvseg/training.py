@@ -131,6 +131,7 @@ def fit(
     `lvseg.ConfigError` where training diverges.
     """
     _check(arrays)
+    prepare(experiment, report)
     started = time.monotonic()
     size = min(experiment.batch, len(arrays.image))
     steps = len(arrays.image) // size
@@ -140,7 +141,7 @@ def fit(
         network = networks.build(experiment)
         with devices.scope():
             trained = devices.copy(network, experiment)
-            trainer = _trainer(trained, experiment, steps)
+            trainer = _trainer(trained, experiment, size, steps)
     identity = f"{experiment.fingerprint()} {arrays.sha256()} {keras.backend.backend()}"
     variables = [*trained.variables, *trainer.optimizer.variables]
     progress = _resume(folder, identity, variables)
@@ -197,15 +198,24 @@ def _optimizer(experiment: Experiment, steps_per_epoch: int) -> keras.optimizers
     return keras.optimizers.Adam(rate, **choices)
 
 
-def _trainer(network: keras.Model, experiment: Experiment, steps_per_epoch: int) -> keras.Model:
-    """The network up to its logits, ready for `train_on_batch`."""
-    trainer = networks.logits(network)
+def _trainer(network: keras.Model, experiment: Experiment, size: int, steps_per_epoch: int) -> keras.Model:
+    """The network up to its logits, ready for `train_on_batch` with batches of `size`."""
+    trainer = _side_by_side(networks.logits(network), size, math.gcd(size, experiment.parts))
     loss = losses.combined_loss(experiment.alpha, experiment.beta, reduction=experiment.cross_entropy)
     # TensorFlow has no deterministic gradient of max pooling that its compiler could use.
     trainer.compile(_optimizer(experiment, steps_per_epoch), loss, jit_compile=keras.backend.backend() == "jax")
     # Built before the first step: TensorFlow would trace the step twice otherwise, once to make the variables.
     trainer.optimizer.build(trainer.trainable_variables)
     return trainer
+
+
+def _side_by_side(network: keras.Model, size: int, parts: int) -> keras.Model:
+    """The network applied to each of `parts` of a batch by itself: branches of one graph, which cores can share."""
+    if parts == 1:
+        return network
+    images = keras.Input(batch_shape=(size, *network.input_shape[1:]))
+    outputs = [network(part) for part in keras.ops.split(images, parts)]
+    return keras.Model(images, keras.ops.concatenate(outputs))
 
 
 @contextlib.contextmanager
@@ -360,10 +370,9 @@ class _SeveralTensorFlowDevices(_SeveralDevices):
 def _devices(experiment: Experiment, size: int) -> _OneDevice:
     """As many of this machine's devices as share a batch of `size` images evenly."""
     backend = keras.backend.backend()
-    if backend == "tensorflow":
-        _prepare_tensorflow()
-        if experiment.clip_norm or experiment.accumulate > 1 or experiment.precision == "float16":
-            return _OneDevice()  # Keras would clip, add up or scale each device's gradients by themselves
+    alone = experiment.clip_norm or experiment.accumulate > 1 or experiment.parts > 1
+    if backend == "tensorflow" and (alone or experiment.precision == "float16"):
+        return _OneDevice()  # Keras would clip, add up, divide or scale for each device by itself
     devices = keras.distribution.list_devices() if backend != "torch" else []
     count = max((n for n in range(1, len(devices) + 1) if size % n == 0), default=1)
     if count == 1:
@@ -372,10 +381,22 @@ def _devices(experiment: Experiment, size: int) -> _OneDevice:
     return kind(devices[:count])
 
 
-def _prepare_tensorflow() -> None:
-    """On a GPU: take memory as it is needed, and give the same result each time."""
+def prepare(experiment: Experiment, report: Report = print) -> None:
+    """Set TensorFlow up for the experiment; `fit` does it too, but may find that the process has used it before.
+
+    On processors, each part of a batch gets its share of the cores (two cores: one thread each). On a GPU, memory is
+    taken as it is needed, and operations are deterministic. Nothing is done on other backends.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return
     import tensorflow as tf
 
+    if experiment.parts > 1:
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(max(machine.cores() // experiment.parts, 1))
+            tf.config.threading.set_inter_op_parallelism_threads(max(machine.cores(), experiment.parts))
+        except RuntimeError:
+            report("TensorFlow was in use before: parts of a batch can't be given a core each, so training is slower")
     for gpu in tf.config.list_physical_devices("GPU"):
         with contextlib.suppress(RuntimeError):  # already in use
             tf.config.experimental.set_memory_growth(gpu, True)

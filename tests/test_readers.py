@@ -868,6 +868,31 @@ def test_dicom_frame_rate(tmp_path: Path, tags: dict, facts: dict) -> None:
     assert open_path(write_dicom(tmp_path / "a.dcm", np.stack([PICTURE] * 2), **tags))[1].facts == facts
 
 
+def test_a_dicom_folder_is_listed_once_until_a_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, cache = tmp_path / "data", tmp_path / "cache"
+    monkeypatch.setenv("LVSEG_CACHE", str(cache))
+    cine = np.stack([PICTURE, 255 - PICTURE])
+    write_dicom(root / "Doe" / "a", cine, FrameTime=20)
+    (root / "notes.txt").write_text("Not an image")
+    first = open_source(f"dicom:{root}")
+    with monkeypatch.context() as patch:
+        patch.setattr("lvseg.readers.dicom._told", lambda path: pytest.fail(f"{path} was read again"))
+        again = open_source(f"dicom:{root}")
+    assert again == first and again[1].facts == {"frame_rate_hz": 50.0}
+    np.testing.assert_array_equal(again[1].read().image, cine[1])
+    (kept,) = cache.iterdir()
+    assert "Doe" not in kept.name + kept.read_text()
+
+    kept.write_text("[")  # damaged
+    assert open_source(f"dicom:{root}") == first
+    write_dicom(root / "Doe" / "a", cine[[0, 1, 0]])
+    assert len(open_source(f"dicom:{root}")) == 3
+    write_dicom(root / "b", PICTURE)
+    assert len(open_source(f"dicom:{root}")) == 4
+    monkeypatch.setenv("LVSEG_CACHE", str(root / "notes.txt"))  # where nothing can be kept
+    assert len(open_source(f"dicom:{root}")) == 4
+
+
 @pytest.mark.parametrize("size", [140, 500, 1500, 5000])
 def test_a_dicom_image_that_ends_early_is_named_not_passed_over(tmp_path: Path, size: int) -> None:
     whole = Path(pydicom.examples.get_path("ybr_color")).read_bytes()

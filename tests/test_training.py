@@ -111,7 +111,7 @@ def ramp() -> dataset.Arrays:
 
 def fit(arrays: dataset.Arrays, folder: Path, **changes) -> tuple[keras.Model, list[float]]:
     """A few epochs of a tiny network without augmentation; the network and each epoch's loss."""
-    choices = {"model": "unet", "size": 16, "epochs": 2, "augment": False, "schedule": "constant", **changes}
+    choices = {"model": "unet", "size": 16, "epochs": 2, "augment": "none", "schedule": "constant", **changes}
     seen: list[float] = []
     network = training.fit(
         arrays, profiles.experiment("smoke", **choices), folder, lambda line: None,
@@ -156,6 +156,46 @@ def test_accumulated_batches_are_one_large_batch(ramp, tmp_path, clip_norm):
     np.testing.assert_allclose(losses, others, rtol=1e-5)
     for a, b in zip(large.get_weights(), small.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+def test_parts_of_a_batch_are_the_batch_but_for_their_statistics(ramp, tmp_path):
+    """Without batch normalisation two halves make the same update as the whole; with it, the first loss differs."""
+    for batch_norm, same in ((False, True), (True, False)):
+        choices = {"batch": 8, "batch_norm": batch_norm, "epochs": 3}
+        whole, losses = fit(ramp, tmp_path / f"whole {batch_norm}", **choices)
+        halves, others = fit(ramp, tmp_path / f"halves {batch_norm}", parts=2, **choices)
+        assert (losses[0] == pytest.approx(others[0], rel=1e-5)) == same
+        if same:
+            np.testing.assert_allclose(losses, others, rtol=1e-4)
+            for a, b in zip(whole.get_weights(), halves.get_weights(), strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_the_statistics_are_each_parts_own(ramp):
+    """The trainer's outputs are the network's on each half, in the batch's order."""
+    network = networks.build(profiles.experiment("smoke", model="unet", size=16))
+    images = dataset.to_network(ramp.image, 1)
+    halves = training._side_by_side(network, 8, 2)(images, training=True)
+    expected = np.concatenate([network(images[:4], training=True), network(images[4:], training=True)])
+    np.testing.assert_allclose(halves, expected, atol=1e-5)
+
+
+def test_a_batch_has_to_divide_into_its_parts():
+    with pytest.raises(ConfigError, match="parts=3 don't divide a batch of 8 evenly"):
+        profiles.experiment("class", batch=8, parts=3)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"), [("avx2 avx512f", "float32"), ("avx512_bf16", "bfloat16"), ("amx_bf16", "bfloat16")]
+)
+def test_activations_take_bfloat16_where_the_processor_has_it(tmp_path, monkeypatch, flags, expected):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text(f"processor: 0\nflags\t: fpu {flags} sse\n")
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    assert profiles.experiment("smoke", precision="auto").precision == expected
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert profiles.experiment("smoke", precision="auto").precision == "float32"
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +269,7 @@ from lvseg.backend import keras
 with np.load(Path(folder, "ramp.npz")) as ramp:
     arrays = dataset.Arrays(**ramp)
 experiment = profiles.experiment(
-    "smoke", model="unet", size=16, batch=6, augment=False, clip_norm=0, schedule="constant"
+    "smoke", model="unet", size=16, batch=6, augment="none", clip_norm=0, schedule="constant"
 )
 found, both = {}, keras.distribution.list_devices()
 for devices in (both, both[:1]):

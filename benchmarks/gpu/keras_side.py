@@ -14,10 +14,11 @@ from lvseg.profiles import Experiment
 
 def training_step(experiment: Experiment) -> tuple[Callable[[np.ndarray, np.ndarray], float], int]:
     """A function that takes one step and returns its loss; the network's multiply-adds per image, forward."""
-    devices = training._devices(experiment, 1)  # one, prepared
+    training.prepare(experiment)
+    devices = training._devices(experiment, 1)  # one
     with training._precision(experiment):
         network = networks.build(experiment)
-        trainer = training._trainer(network, experiment, steps_per_epoch=100)
+        trainer = training._trainer(network, experiment, experiment.batch, steps_per_epoch=100)
 
     def step(images: np.ndarray, labels: np.ndarray) -> float:
         return next(devices.losses(trainer, [(images, labels)]))

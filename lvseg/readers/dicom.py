@@ -6,10 +6,11 @@ Tags and colour models are those of DICOM PS3.3, C.7.6.3 (image pixels) and C.8.
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,16 @@ import numpy as np
 import pydicom
 from pydicom.filereader import read_dataset
 from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
+from pydicom.tag import Tag
 
+from lvseg import __version__, files
 from lvseg.errors import DataError, LvsegError
 from lvseg.readers.common import check_size, check_spacing, cine_of, files_below, reading
 from lvseg.readers.record import Frame, Pixels
 
 _TWO_DIMENSIONAL, _CENTIMETRES = 1, 3
 
-# Nothing else of a header is even parsed.
-_TAGS = """Rows Columns NumberOfFrames PhotometricInterpretation BitsAllocated BitsStored PixelRepresentation
+_NAMES = """Rows Columns NumberOfFrames PhotometricInterpretation BitsAllocated BitsStored PixelRepresentation
     RescaleSlope RescaleIntercept ModalityLUTSequence WindowCenter WindowWidth PixelSpacing
     SequenceOfUltrasoundRegions FrameTime CineRate RecommendedDisplayFrameRate"""
 _PALETTE = [
@@ -34,6 +36,8 @@ _PALETTE = [
     for colour in ("Red", "Green", "Blue")
     for segmented, part in ((False, "Descriptor"), (False, "Data"), (True, "Data"))
 ]
+_TAGS = [Tag(name) for name in (*_NAMES.split(), *_PALETTE)]
+"""Nothing else of a header is even parsed."""
 
 
 def is_dicom(path: Path) -> bool:
@@ -43,20 +47,42 @@ def is_dicom(path: Path) -> bool:
 
 
 def open_folder(root: Path) -> list[Frame]:
-    """The frames of all DICOM images below `root`, without masks; only headers are read."""
-    return [frame for path in files_below(root) if is_dicom(path) for frame in list_file(root, path)]
+    """The frames of all DICOM images below `root`, without masks; only headers are read, and only once."""
+    paths = files_below(root)
+    return [frame for path, told in zip(paths, _kept(paths), strict=True) for frame in _frames(root, path, *told)]
 
 
 def list_file(root: Path, path: Path) -> list[Frame]:
     """The frames of one DICOM file, without masks; none where it holds no image (a report, a DICOMDIR)."""
+    return _frames(root, path, *_told(path))
+
+
+def _frames(root: Path, path: Path, count: int, frame_rate_hz: float) -> list[Frame]:
+    return cine_of(root, path, count, _read, frame_rate_hz=frame_rate_hz) if count else []
+
+
+def _kept(paths: Sequence[Path]) -> list[tuple[int, float]]:
+    """What `_told` says of each file, from the cache folder if none has changed since (by name, size and time)."""
+    stats = [(str(path.absolute()), stat.st_size, stat.st_mtime_ns) for path in paths for stat in [path.stat()]]
+    key = hashlib.sha256(repr((__version__, stats)).encode()).hexdigest()[:32]
+    place = files.cache_folder() / f"{key}.dicom.json"
+    with suppress(DataError):  # it isn't there yet, or was damaged
+        return files.read_json(place)
+    told = [_told(path) if is_dicom(path) else (0, 0.0) for path in paths]
+    with suppress(DataError):  # where nothing can be written, listing takes its time again
+        files.write_json(place, told)
+    return told
+
+
+def _told(path: Path) -> tuple[int, float]:
+    """How many frames the header of a DICOM file declares, 0 for what is no image, and the frame rate in Hz."""
     with _opened(path) as content:
         header = _header(path, content)
         if "Rows" in header:
-            count = int(header.get("NumberOfFrames") or 1)
-            return cine_of(root, path, count, _read, frame_rate_hz=_frame_rate(header))
+            return int(header.get("NumberOfFrames") or 1), _frame_rate(header)
         if "Image Storage" in header.file_meta.MediaStorageSOPClassUID.name:
             raise DataError(f"{path}: ends before its pixels; restore it from its source")
-        return []
+        return 0, 0.0
 
 
 @contextmanager
@@ -86,7 +112,7 @@ def _header(path: Path, content: Any) -> pydicom.Dataset:
         raise DataError(f"{path}: ends within its header; restore it from its source")
     if syntax.is_deflated:
         raise DataError(f"{path}: is a deflated DICOM; save it uncompressed")
-    return pydicom.dcmread(content, stop_before_pixels=True, specific_tags=[*_TAGS.split(), *_PALETTE])
+    return pydicom.dcmread(content, stop_before_pixels=True, specific_tags=_TAGS)
 
 
 def _read(path: Path, index: int) -> Pixels:
