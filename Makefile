@@ -34,7 +34,7 @@ lint: $(READY)
 
 # The committed notebooks carry their outputs; 05 and 06 show a finished `make reproduce`.
 notebooks: $(READY)
-	$(VENV)/bin/jupyter nbconvert --to notebook --execute --inplace notebooks/0*.ipynb
+	$(VENV)/bin/jupyter nbconvert --ExecutePreprocessor.record_timing=False --to notebook --execute --inplace notebooks/0*.ipynb
 
 lock: $(READY)
 	$(VENV)/bin/pip install --quiet uv

@@ -186,7 +186,8 @@ class Ventricle(NamedTuple):
 def volume_fraction(patient: Patient, phase: float) -> float:
     """Volume / end-diastolic volume at `phase` of the beat, 0 (end-diastole) to 1 (the next one).
 
-    After ejection, early filling brings back three quarters of the stroke volume, the atrium's contraction the rest.
+    After ejection, early filling brings back three quarters of the stroke volume, the atrium's contraction the rest
+    (textbooks: a fifth to three tenths).
     """
     end, rest = patient.systole, 1 - patient.systole
     early, late = (end + 0.1 * rest, end + 0.6 * rest), (end + 0.7 * rest, 1.0)

@@ -111,7 +111,7 @@ Changes = Annotated[
 ]
 Source = Annotated[
     str,
-    typer.Option("--data", help="phantom, camus:DIR, labelme:DIR, images:DIR, echonet:DIR or pediatric:DIR."),
+    typer.Option("--data", help="phantom, or camus, camus_cine, labelme, images, echonet or pediatric with :DIR."),
 ]
 Profile = Annotated[str, typer.Option(help="smoke, class or paper: one code path, other sizes.")]
 

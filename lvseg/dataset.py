@@ -285,14 +285,14 @@ def augment(
 
     kind: `usual` turns (15 degrees), scales (15 %) and shifts (6 %) both, and changes gamma (0.7 to 1.4) and gain
     (15 %) of the image; `mirrored` also turns every second frame into its mirror image, which hearts shown in one
-    orientation never need; `strong`, for virtual patients, goes further in all of these and looks like other scanners.
+    orientation never need; `strong`, for virtual patients, goes further than `usual` and looks like other scanners.
     """
     size, strong = image.shape[0], kind == "strong"
     turn, scale, shift, gamma = (15, 0.2, 0.08, 2.0) if strong else (15, 0.15, 0.06, 1.4)
     centre = (size / 2, size / 2)
     matrix = cv2.getRotationMatrix2D(centre, rng.uniform(-turn, turn), rng.uniform(1 - scale, 1 + scale))
     matrix[:, 2] += rng.uniform(-shift, shift, 2) * size
-    if kind != "usual" and rng.random() < 0.5:
+    if kind == "mirrored" and rng.random() < 0.5:
         matrix = matrix @ np.array([[-1, 0, size - 1], [0, 1, 0], [0, 0, 1]])
     image, mask = (cv2.warpAffine(side, matrix, (size, size), flags=cv2.INTER_LINEAR) for side in (image, mask))
     if strong:

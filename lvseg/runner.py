@@ -76,12 +76,13 @@ def run_notebook(name: str, out: Path, parameters: Mapping[str, Any]) -> None:
 
     path = notebook_path(name)
     check_parameters(path, parameters)
+    parameters = _for_any_folder(parameters)
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f"unfinished_{out.name}")
     out.unlink(missing_ok=True)
     try:
         papermill.execute_notebook(
-            path, unfinished, dict(parameters), cwd=path.parent, progress_bar=False, stdout_file=sys.stdout
+            path, unfinished, parameters, cwd=path.parent, progress_bar=False, stdout_file=sys.stdout
         )
         unran = [c for c in nbformat.read(unfinished, 4).cells if c.cell_type == "code" and c.execution_count is None]
         if unran:
@@ -93,6 +94,18 @@ def run_notebook(name: str, out: Path, parameters: Mapping[str, Any]) -> None:
     except Exception as error:  # a dead kernel, a time-out, a file that can't be written
         raise RunError(f"{name}: {type(error).__name__}: {error}; see {unfinished}") from None
     unfinished.replace(out)
+
+
+def _for_any_folder(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Notebook parameters with their paths made absolute, since notebooks run in a folder of their own."""
+    found = dict(parameters)
+    if "data" in found:
+        found["data"] = absolute(found["data"])
+    if "split" in found:
+        found["split"] = Experiment(split=found["split"]).split
+    if found.get("folder"):
+        found["folder"] = str(Path(found["folder"]).expanduser().resolve())
+    return found
 
 
 def plan(

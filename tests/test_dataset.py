@@ -328,7 +328,7 @@ def test_augmentation_moves_image_and_mask_together(kind):
     assert np.std(places, axis=0).min() > 1  # it does move
 
 
-@pytest.mark.parametrize(("kind", "mirrored"), [("usual", 0), ("mirrored", 0.5), ("strong", 0.5)])
+@pytest.mark.parametrize(("kind", "mirrored"), [("usual", 0), ("mirrored", 0.5), ("strong", 0)])
 def test_every_second_frame_is_mirrored_where_that_is_asked_for(kind, mirrored):
     """An L, whose foot points to the right, turned by at most 15 degrees; what was black stays black but for blur."""
     image = np.zeros((64, 64), np.uint8)
