@@ -40,6 +40,21 @@ def test_a_wrong_parameter_is_refused_before_a_kernel_starts(given, named, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+def test_relative_paths_mean_the_callers_folder(tmp_path, monkeypatch):
+    """A notebook's kernel works in the notebook's folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.json").write_text("{}")
+    given = {"data": "camus:hearts", "split": "mine.json", "folder": "runs/a", "seed": 1}
+    found = runner._for_any_folder(given)
+    assert found["data"] == f"camus:{tmp_path}/hearts" and found["folder"] == f"{tmp_path}/runs/a"
+    assert found["split"].startswith(f"{tmp_path}/mine.json#") and found["seed"] == 1
+    assert runner._for_any_folder({"data": "phantom", "split": "patient", "folder": ""}) == {
+        "data": "phantom",
+        "split": "patient",
+        "folder": "",
+    }
+
+
 def test_unknown_notebook():
     with pytest.raises(ConfigError, match="notebook '99' doesn't exist; choose one of: 00_start_here"):
         runner.notebook_path("99")
