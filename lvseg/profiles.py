@@ -76,8 +76,8 @@ class Experiment(NetworkConfig):
     parts: into how many equal parts each batch is divided, which several cores compute side by side; each part has its
     own batch statistics (E. Hoffer et al., NeurIPS 2017: ghost batch normalisation). accumulate: how many batches'
     gradients are averaged into one update, where a larger batch doesn't fit the device; batch normalisation still sees
-    single batches. precision: of the activations; weights, batch statistics and loss are float32 in any case;
-    `auto` becomes bfloat16 where this machine's processor computes with it, else float32.
+    single batches. precision: of the activations while training; weights, batch statistics, the loss and the trained
+    network are float32. `auto` becomes bfloat16 where this machine's processor computes with it, else float32.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)

@@ -89,7 +89,7 @@ def _run(
     files.write_json(folder / "experiment.json", experiment.model_dump())
     split.save(folder / "split.json")
 
-    network = fit(arrays, experiment, folder, report, each_epoch)
+    network = _in_float32(fit(arrays, experiment, folder, report, each_epoch), experiment)
     started = time.monotonic()
     with files.atomic(folder / "weights.keras") as temporary:
         network.save(temporary)
@@ -228,6 +228,15 @@ def _precision(experiment: Experiment) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(usual)
+
+
+def _in_float32(network: keras.Model, experiment: Experiment) -> keras.Model:
+    """The network as it is scored, saved and used: with float32 activations, whatever it was trained with."""
+    if experiment.precision == "float32":
+        return network
+    exact = networks.build(experiment)
+    exact.set_weights(network.get_weights())
+    return exact
 
 
 # What a killed training goes on from
