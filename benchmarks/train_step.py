@@ -9,8 +9,10 @@ from benchmarks.table import row
 from benchmarks.worker import MONAI, per_tera, take_turns
 
 METHODS = ("unet", "resunet", "improved_resunet")
-SIZES = {"class": {"width": 8, "size": 64, "batch": 8}, "full": {"width": 64, "size": 256, "batch": 1}}
+SIZES = {"class": {"width": 8, "size": 64, "batch": 16}, "full": {"width": 64, "size": 256, "batch": 1}}
 """The class profile's step, and one of the paper's width and size (a batch of one, to fit a laptop)."""
+PARTS = {"class": 2, "full": 1}
+"""How many parts of a batch our networks compute side by side."""
 TURNS = {"class": (7, 10), "full": (3, 1)}
 
 
@@ -24,7 +26,7 @@ def measure() -> Iterator[dict[str, Any]]:
         for precision in ("float32", "bfloat16"):
             common = {"task": "train", "precision": precision, **shape}
             systems = {"matrix product": {"system": "matrix_product", **common}}
-            systems |= {method: {"system": method, **common} for method in METHODS}
+            systems |= {method: {"system": method, "parts": PARTS[name], **common} for method in METHODS}
             systems |= {peer: {**details, **common} for peer, details in MONAI.items()}
             if (name, precision) == ("class", "float32"):
                 systems |= {f"unet, Keras on {b}": {"system": "unet", "backend": b, **common} for b in ("jax", "torch")}

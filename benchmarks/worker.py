@@ -89,21 +89,20 @@ def prepare(system: str, task: str, width: int, size: int, batch: int, **details
     return step, multiply_adds * batch
 
 
-def _lvseg(system, task, width, images, masks, backend="tensorflow", precision="float32", engine="keras"):
-    """engine: what runs a forward pass: keras, or of an ONNX file onnxruntime or openvino."""
-    from lvseg import costs, losses, networks
-    from lvseg.backend import keras
-    from lvseg.profiles import NetworkConfig
+def _lvseg(system, task, width, images, masks, backend="tensorflow", precision="float32", engine="keras", parts=1):
+    """engine: what runs a forward pass: keras, or of an ONNX file onnxruntime or openvino. parts: of a batch."""
+    from lvseg import costs, networks, profiles, training
 
-    if engine == "keras" and precision == "bfloat16":
-        keras.config.set_dtype_policy("mixed_bfloat16")
-    network = networks.build(NetworkConfig.of(model=system, width=width, size=images.shape[1], channels=1))
+    experiment = profiles.experiment(
+        "class", model=system, width=width, size=images.shape[1], batch=len(images), parts=parts, precision=precision,
+        schedule="constant", clip_norm=0,
+    )  # fmt: skip
+    training.prepare(experiment)
+    with training._precision(experiment if engine == "keras" else profiles.experiment("smoke")):
+        network = networks.build(experiment)
     cost = sum(costs.multiply_adds(layer) for layer in network.layers)
     if task == "train":
-        trainer = networks.logits(network)
-        optimizer = keras.optimizers.AdamW(1e-4)
-        trainer.compile(optimizer, losses.combined_loss(), jit_compile=backend == "jax")
-        optimizer.build(trainer.trainable_variables)
+        trainer = training._trainer(network, experiment, len(images), steps_per_epoch=100)
         return lambda: trainer.train_on_batch(images, masks), cost
     return _forward(network, engine, precision, images), cost
 
