@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.table import row
-from lvseg import dataset, networks, profiles, training
+from lvseg import dataset, devices, networks, profiles, training
 
 
 def measure(epochs: int = 9, steps: int = 50) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def measure(epochs: int = 9, steps: int = 50) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (2, steps * experiment.batch, experiment.size, experiment.size), np.uint8)
     arrays = dataset.Arrays(*pixels)
-    training.prepare(experiment)
+    devices.prepare(experiment)
     with training._precision(experiment):
         bare = training._trainer(networks.build(experiment), experiment, experiment.batch, steps)
     ready = list(dataset.batches(arrays, experiment, epoch=1))

@@ -91,13 +91,13 @@ def prepare(system: str, task: str, width: int, size: int, batch: int, **details
 
 def _lvseg(system, task, width, images, masks, backend="tensorflow", precision="float32", engine="keras", parts=1):
     """engine: what runs a forward pass: keras, or of an ONNX file onnxruntime or openvino. parts: of a batch."""
-    from lvseg import costs, networks, profiles, training
+    from lvseg import costs, devices, networks, profiles, training
 
     experiment = profiles.experiment(
         "class", model=system, width=width, size=images.shape[1], batch=len(images), parts=parts, precision=precision,
         schedule="constant", clip_norm=0,
     )  # fmt: skip
-    training.prepare(experiment)
+    devices.prepare(experiment)
     with training._precision(experiment if engine == "keras" else profiles.experiment("smoke")):
         network = networks.build(experiment)
     cost = sum(costs.multiply_adds(layer) for layer in network.layers)

@@ -113,7 +113,9 @@ class Experiment(NetworkConfig):
     @model_validator(mode="after")
     def _even_parts(self):
         if self.batch % self.parts:
-            raise ValueError(f"parts={self.parts} don't divide a batch of {self.batch} evenly; choose another number")
+            raise ValueError(
+                f"parts={self.parts} don't divide a batch of {self.batch} evenly; choose parts=1, or another batch"
+            )
         return self
 
     @field_validator("split")

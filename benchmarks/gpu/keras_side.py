@@ -7,21 +7,21 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lvseg import costs, networks, training
+from lvseg import costs, devices, networks, training
 from lvseg.backend import keras
 from lvseg.profiles import Experiment
 
 
 def training_step(experiment: Experiment) -> tuple[Callable[[np.ndarray, np.ndarray], float], int]:
     """A function that takes one step and returns its loss; the network's multiply-adds per image, forward."""
-    training.prepare(experiment)
-    devices = training._devices(experiment, 1)  # one
+    devices.prepare(experiment)
+    place = devices.choose(experiment, 1)  # one
     with training._precision(experiment):
         network = networks.build(experiment)
         trainer = training._trainer(network, experiment, experiment.batch, steps_per_epoch=100)
 
     def step(images: np.ndarray, labels: np.ndarray) -> float:
-        return next(devices.losses(trainer, [(images, labels)]))
+        return next(place.losses(trainer, [(images, labels)]))
 
     return step, int(costs.per_stage(network).multiply_adds.sum())
 

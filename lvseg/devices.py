@@ -1,0 +1,133 @@
+"""Where training runs: this machine's cores, one device, or several, on TensorFlow and on JAX."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from lvseg import machine, networks
+from lvseg.backend import keras
+from lvseg.profiles import Experiment
+
+Batches = Iterable[tuple[np.ndarray, np.ndarray]]
+
+
+def prepare(experiment: Experiment, report: Callable[[str], None] = print) -> None:
+    """Set TensorFlow up for the experiment; `fit` does it too, but may find that the process has used it before.
+
+    On processors, each part of a batch gets its share of the cores (two cores: one thread each). On a GPU, memory is
+    taken as it is needed, and operations are deterministic. Nothing is done on other backends.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
+    if experiment.parts > 1:
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(max(machine.cores() // experiment.parts, 1))
+            tf.config.threading.set_inter_op_parallelism_threads(max(machine.cores(), experiment.parts))
+        except RuntimeError:
+            report("TensorFlow was in use before: parts of a batch can't be given a core each, so training is slower")
+    for gpu in tf.config.list_physical_devices("GPU"):
+        with contextlib.suppress(RuntimeError):  # already in use
+            tf.config.experimental.set_memory_growth(gpu, True)
+        tf.config.experimental.enable_op_determinism()
+
+
+def choose(experiment: Experiment, size: int) -> OneDevice:
+    """As many of this machine's devices as share a batch of `size` images evenly."""
+    backend = keras.backend.backend()
+    alone = experiment.clip_norm or experiment.accumulate > 1 or experiment.parts > 1
+    if backend == "tensorflow" and (alone or experiment.precision == "float16"):
+        return OneDevice()  # Keras would clip, add up, divide or scale for each device by itself
+    devices = keras.distribution.list_devices() if backend != "torch" else []
+    count = max((n for n in range(1, len(devices) + 1) if size % n == 0), default=1)
+    if count == 1:
+        return OneDevice()
+    kind = _SeveralTensorFlowDevices if backend == "tensorflow" else _SeveralDevices
+    return kind(devices[:count])
+
+
+class OneDevice:
+    """Where training runs: one device, on any backend."""
+
+    count = 1
+
+    def __str__(self) -> str:
+        return "1 device" if self.count == 1 else f"{self.count} devices"
+
+    def scope(self) -> contextlib.AbstractContextManager:
+        """What is made within can be trained on these devices."""
+        return contextlib.nullcontext()
+
+    def copy(self, network: keras.Model, experiment: Experiment) -> keras.Model:
+        """The network to train in place of `network`: itself."""
+        return network
+
+    def gather(self, trained: keras.Model, network: keras.Model) -> None:
+        """Give `network` the weights of its trained copy."""
+
+    def losses(self, trainer: keras.Model, batches: Batches) -> Iterator[float]:
+        """Take a training step with each batch; its loss."""
+        for images, labels in batches:
+            yield float(np.asarray(trainer.train_on_batch(images, labels)))
+
+
+class _SeveralDevices(OneDevice):
+    """Several devices, of which each takes its share of every batch, under JAX.
+
+    A copy is trained: the network itself stays on one device, so that it can be used and saved as any other.
+    """
+
+    def __init__(self, devices: list[str]):
+        self.count = len(devices)
+        self.distribution = self._distribution(devices)
+
+    def _distribution(self, devices: list[str]) -> Any:
+        return keras.distribution.DataParallel(devices=devices)
+
+    def scope(self) -> contextlib.AbstractContextManager:
+        return self.distribution.scope()
+
+    def copy(self, network: keras.Model, experiment: Experiment) -> keras.Model:
+        copy = networks.build(experiment)
+        copy.set_weights(network.get_weights())
+        return copy
+
+    def gather(self, trained: keras.Model, network: keras.Model) -> None:
+        network.set_weights(trained.get_weights())
+
+    def losses(self, trainer: keras.Model, batches: Batches) -> Iterator[float]:
+        for images, labels in batches:
+            with self.scope():
+                value = trainer.train_on_batch(images, labels)
+            yield float(np.asarray(value))
+
+
+class _SeveralTensorFlowDevices(_SeveralDevices):
+    """The same under TensorFlow, which has to be told that batch statistics are the whole batch's."""
+
+    def _distribution(self, devices: list[str]) -> Any:
+        import tensorflow as tf
+
+        return tf.distribute.MirroredStrategy(devices, tf.distribute.ReductionToOneDevice())
+
+    def copy(self, network: keras.Model, experiment: Experiment) -> keras.Model:
+        copy = super().copy(network, experiment)
+        for layer in copy.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = True
+        return copy
+
+    def losses(self, trainer: keras.Model, batches: Batches) -> Iterator[float]:
+        import tensorflow as tf
+
+        pixels = tf.TensorSpec((None, None, None, None))
+        whole = tf.data.Dataset.from_generator(lambda: batches, output_signature=(pixels, pixels))
+        trainer.make_train_function()  # `train_on_batch` would give every device the whole batch
+        for shared in self.distribution.experimental_distribute_dataset(whole):
+            trainer.reset_metrics()
+            yield float(trainer.train_function(iter([shared]))["loss"])
