@@ -46,11 +46,14 @@ def measure(systems: tuple[str, ...] = tuple(SYSTEMS)) -> Iterator[dict[str, Any
             last = scores[name][-1][-1]
             print(f"{name:16} seed {seed}: Dice {last['dice']:.4f} after {last['seconds']:.0f} s", flush=True)
     ours, *_ = systems
+    ends = {
+        name: [f"Dice {run[-1]['dice']} after {run[-1]['seconds']} s" for run in runs] for name, runs in scores.items()
+    }
     for target in TARGETS:
         times = {name: [_reached(run, target) for run in runs] for name, runs in scores.items()}
         unreached = {name: sum(max(p["dice"] for p in run) < target for run in runs) for name, runs in scores.items()}
         values = {"lvseg": times.pop(ours), **times}
-        yield row("time_to_dice", "s", values, case=f"{ours}, Dice {target}", unreached=unreached, curves=scores)
+        yield row("time_to_dice", "s", values, case=f"{ours}, Dice {target}", unreached=unreached, ends=ends)
 
 
 def _reached(curve: list[dict[str, float]], target: float) -> float:
