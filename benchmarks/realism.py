@@ -22,7 +22,7 @@ PICTURE = Path(__file__).parents[1] / "docs" / "phantom.png"
 WALL_MM = 6.0  # the ring around the cavity that counts as wall, the mitral plane's side left out
 
 
-def main(source: str, n: int = 200) -> None:
+def main(source: str, n: int = 500) -> None:
     draw()
     real = [frame for frame in open_source(source) if frame.subset == "training"]
     sets = {population: _phantoms(population, n) for population in ("adult", "random")}

@@ -55,7 +55,9 @@ def on(backend: str, folder: Path) -> dict[str, np.ndarray]:
 def saved(tmp_path_factory) -> Path:
     """The three networks with random weights and statistics, images and masks."""
     from lvseg import networks, profiles
+    from lvseg.backend import keras
 
+    keras.utils.set_random_seed(6)  # with 5, rounding decides on which side of LeakyReLU's kink a value lies
     folder = tmp_path_factory.mktemp("backends")
     draw = np.random.default_rng(5)
     for method in METHODS:
