@@ -94,11 +94,11 @@ def _lvseg(system, task, width, images, masks, backend="tensorflow", precision="
     from lvseg import costs, devices, networks, profiles, training
 
     experiment = profiles.experiment(
-        "class", model=system, width=width, size=images.shape[1], batch=len(images), parts=parts, precision=precision,
-        schedule="constant", clip_norm=0,
+        "class", model=system, width=width, size=images.shape[1], batch=len(images), parts=parts,
+        precision=precision if engine == "keras" else "float32", schedule="constant", clip_norm=0,
     )  # fmt: skip
     devices.prepare(experiment)
-    with training._precision(experiment if engine == "keras" else profiles.experiment("smoke")):
+    with training._precision(experiment):
         network = networks.build(experiment)
     cost = sum(costs.multiply_adds(layer) for layer in network.layers)
     if task == "train":

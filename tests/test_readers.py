@@ -1002,3 +1002,10 @@ def test_check_finds_camus_twins_and_nothing_else(monkeypatch: pytest.MonkeyPatc
     assert report.twins == [
         ("patient0033_4CH_ED", "patient0068_4CH_ED")
     ]  # one patient to us, so only what is identical
+
+
+def test_a_sentence_shows_no_address_in_memory(tmp_path):
+    (tmp_path / "notes.png").write_text("no picture at all")
+    with pytest.raises(DataError, match=r"notes\.png: can't be read") as caught:
+        open_path(tmp_path / "notes.png")[0].read()
+    assert "0x" not in str(caught.value)

@@ -59,7 +59,8 @@ def reading(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise DataError(f"{error.filename or path}: there is no such file; restore it") from None
     except Exception as error:  # parsers raise anything at all on damaged bytes
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        said = re.sub(r"<[^<>]+ at 0x[0-9a-f]+>", "it", f"{type(error).__name__}: {error}")  # no address in memory
+        reason = " ".join(said.split())[:200]
         raise DataError(f"{path}: can't be read ({reason}); restore it from its source") from error
 
 
