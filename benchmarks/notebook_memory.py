@@ -25,6 +25,8 @@ def measure(*cases: str) -> Iterator[dict[str, Any]]:
     cases: only these rows, such as `03_network` or `reproduce class`.
     """
     commands = _commands()
+    if unknown := set(cases) - set(commands):
+        sys.exit(f"case {min(unknown)!r} doesn't exist; choose among: {', '.join(commands)}")
     for case in cases or commands:
         yield _of_command(case, *commands[case])
 

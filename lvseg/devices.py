@@ -18,19 +18,21 @@ Batches = Iterable[tuple[np.ndarray, np.ndarray]]
 def prepare(experiment: Experiment, report: Callable[[str], None] = print) -> None:
     """Set TensorFlow up for the experiment; `fit` does it too, but may find that the process has used it before.
 
-    On processors, each part of a batch gets its share of the cores (two cores: one thread each). On a GPU, memory is
-    taken as it is needed, and operations are deterministic. Nothing is done on other backends.
+    On processors, each part of a batch gets its share of the cores (two cores: one thread each), an undivided batch all
+    of them. On a GPU, memory is taken as it is needed, and operations are deterministic. Nothing is done on other
+    backends.
     """
     if keras.backend.backend() != "tensorflow":
         return
     import tensorflow as tf
 
-    if experiment.parts > 1:
-        try:
-            tf.config.threading.set_intra_op_parallelism_threads(max(machine.cores() // experiment.parts, 1))
-            tf.config.threading.set_inter_op_parallelism_threads(max(machine.cores(), experiment.parts))
-        except RuntimeError:
-            report("TensorFlow was in use before: parts of a batch can't be given a core each, so training is slower")
+    threads = max(machine.cores() // experiment.parts, 1) if experiment.parts > 1 else 0  # 0: all cores
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(max(machine.cores(), experiment.parts))
+    except RuntimeError:
+        if tf.config.threading.get_intra_op_parallelism_threads() != threads:
+            report("TensorFlow was in use with other threads, so training is slower: restart the process to mend it")
     for gpu in tf.config.list_physical_devices("GPU"):
         with contextlib.suppress(RuntimeError):  # already in use
             tf.config.experimental.set_memory_growth(gpu, True)

@@ -36,6 +36,14 @@ def build(config: NetworkConfig) -> keras.Model:
     return keras.Model(inputs, probability, name=config.model)
 
 
+def blueprint(config: NetworkConfig) -> keras.Model:
+    """The same network without memory for its weights (200 MB at full width): to draw and to count, not to run."""
+    with keras.StatelessScope(initialize_variables=False):
+        network = build(config)
+    keras.utils.clear_session()  # Keras would make the weights together with those of the next network
+    return network
+
+
 def logits(network: keras.Model) -> keras.Model:
     """The same network, sharing its weights, up to the logits: a loss of logits is stable where a sigmoid saturates."""
     return keras.Model(network.input, network.get_layer("convolution").output, name=f"{network.name}_logits")

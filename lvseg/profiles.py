@@ -108,6 +108,8 @@ class Experiment(NetworkConfig):
     @field_validator("precision", mode="before")
     @classmethod
     def _of_this_machine(cls, precision: Any) -> Any:
+        if precision not in ("auto", "float32", "bfloat16", "float16"):
+            raise ValueError("choose auto, float32, bfloat16 or float16")
         return machine.fastest_precision() if precision == "auto" else precision
 
     @model_validator(mode="after")

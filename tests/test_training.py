@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -183,6 +184,27 @@ def test_the_statistics_are_each_parts_own(ramp):
 def test_a_batch_has_to_divide_into_its_parts():
     with pytest.raises(ConfigError, match="parts=3 don't divide a batch of 8 evenly"):
         profiles.experiment("class", batch=8, parts=3)
+
+
+def test_tensorflow_gets_the_threads_of_the_experiment_and_a_late_change_is_told():
+    """In a process of its own: a thread an operation where a batch has a part per core, all cores where it is whole."""
+    code = """
+        from lvseg import devices, machine, profiles
+        import tensorflow as tf
+
+        divided = profiles.experiment("class", parts=machine.cores(), batch=2 * machine.cores())
+        whole, said = profiles.experiment("paper"), []
+        for experiment in (whole, divided, whole):
+            devices.prepare(experiment, said.append)
+            print(tf.config.threading.get_intra_op_parallelism_threads(), len(said))
+        tf.zeros(1)
+        for experiment in (whole, divided):
+            devices.prepare(experiment, said.append)
+            print(tf.config.threading.get_intra_op_parallelism_threads(), len(said))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, cwd=ROOT)
+    late = int(machine.cores() > 1)  # with one core nothing would change
+    assert done.stdout.split("\n")[:5] == ["0 0", f"{late} 0", "0 0", "0 0", f"0 {late}"], done.stderr[-3000:]
 
 
 @pytest.mark.parametrize(
