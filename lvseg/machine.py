@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import math
 import os
 import platform
@@ -114,6 +116,15 @@ def matmul_flops(size: int = 2048) -> float:
         a @ a
         seconds.append(time.perf_counter() - started)
     return 2 * size**3 / min(seconds)
+
+
+def release_memory() -> None:
+    """Give back to the system what was freed and what the C library keeps for later, where it is glibc.
+
+    After compiling a class-size network that is 180 MB.
+    """
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def training_seconds(multiply_adds: float, images: int, flops: float, share: float) -> float:

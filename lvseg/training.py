@@ -89,6 +89,7 @@ def _run(
     split.save(folder / "split.json")
 
     network = _in_float32(fit(arrays, experiment, folder, report, each_epoch), experiment)
+    machine.release_memory()
     started = time.monotonic()
     with files.atomic(folder / "weights.keras") as temporary:
         network.save(temporary)
@@ -152,6 +153,8 @@ def fit(
         batches = dataset.batches(arrays, experiment, epoch, first_step=len(progress.losses))
         for value in place.losses(trainer, batches):
             progress.losses.append(value)
+            if not due:
+                machine.release_memory()  # that compiling the first step took
             if not math.isfinite(value):
                 where = f"epoch {epoch}, step {len(progress.losses)}"
                 raise ConfigError(
