@@ -170,6 +170,7 @@ def fit(
         if each_epoch is not None:
             place.gather(trained, network)
             each_epoch(network, progress.history)
+            machine.release_memory()
     _keep(folder, identity, variables, progress)  # what follows may be killed too
     place.gather(trained, network)
     return network
