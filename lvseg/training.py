@@ -8,6 +8,7 @@ that a step depends on (weights, moving averages, the optimiser's state) is kept
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import math
@@ -89,6 +90,7 @@ def _run(
     split.save(folder / "split.json")
 
     network = _in_float32(fit(arrays, experiment, folder, report, each_epoch), experiment)
+    gc.collect()  # the compiled step, which refers to itself
     machine.release_memory()
     started = time.monotonic()
     with files.atomic(folder / "weights.keras") as temporary:
