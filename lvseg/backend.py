@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
+from lvseg import machine
+
 
 @contextmanager
 def _muted() -> Iterator[None]:
@@ -32,6 +34,7 @@ if "KERAS_BACKEND" not in os.environ and find_spec("tensorflow") is None and fin
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # TensorFlow takes a whole GPU otherwise
 
+machine.limit_arenas()  # before there are threads
 with _muted():
     import keras
     from keras import KerasTensor, layers, ops

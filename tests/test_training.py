@@ -250,6 +250,42 @@ def test_the_estimate_of_a_training_is_arithmetic():
     assert 1e8 < machine.matmul_flops(256) < 1e15
 
 
+def test_threads_share_two_pools_of_memory(tmp_path):
+    """Six threads allocate; glibc tells how many pools it made for them, with and without the limit."""
+    code = """
+        import ctypes, pathlib, sys, threading
+        from lvseg import machine
+
+        if sys.argv[2] == "limited":
+            machine.limit_arenas()
+        gate = threading.Barrier(6)
+
+        def allocate():
+            gate.wait()
+            piece = bytearray(10_000)
+            gate.wait()
+
+        threads = [threading.Thread(target=allocate) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        libc = ctypes.CDLL(None)
+        libc.fopen.restype = ctypes.c_void_p
+        file = ctypes.c_void_p(libc.fopen(sys.argv[1].encode(), b"w"))
+        libc.malloc_info(0, file)
+        libc.fclose(file)
+        print(pathlib.Path(sys.argv[1]).read_text().count("<heap nr="))
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"}
+    pools = {}
+    for how in ("limited", "free"):
+        command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "info.xml"), how]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+        pools[how] = int(done.stdout or 0)
+    assert 1 <= pools["limited"] <= 2 < pools["free"], done.stderr[-3000:]
+
+
 def test_released_memory_goes_back_to_the_system():
     """200 MB in small pieces, freed but for the last: the C library keeps them until it is told to let go."""
     code = """
