@@ -121,11 +121,13 @@ def matmul_flops(size: int = 2048) -> float:
 def limit_arenas(count: int = 2) -> None:
     """Let all threads share `count` pools of memory, where the C library is glibc and nobody set `MALLOC_ARENA_MAX`.
 
-    glibc gives each of TensorFlow's threads a pool, which keeps what it once held: with two, a class-size training's
-    peak is 3 to 6 % lower and takes as long; with one it would take 17 % longer.
+    Pools that there are already stay; processes started from now on are limited from their beginning.
+    glibc gives each of TensorFlow's threads a pool, which keeps what it once held. With two, a class-size training peaks some
+    30 MB lower and takes as long; with one, it takes 17 % longer.
     """
     arena_max = -8  # malloc.h: M_ARENA_MAX
     if "MALLOC_ARENA_MAX" not in os.environ:
+        os.environ["MALLOC_ARENA_MAX"] = str(count)
         with contextlib.suppress(AttributeError):
             ctypes.CDLL(None).mallopt(arena_max, count)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import nbformat
 
-from lvseg import dataset, files, paper, profiles, receipts
+from lvseg import dataset, files, machine, paper, profiles, receipts
 from lvseg.errors import ConfigError, LvsegError
 from lvseg.profiles import Experiment
 from lvseg.readers import open_source
@@ -80,6 +80,7 @@ def run_notebook(name: str, out: Path, parameters: Mapping[str, Any]) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f"unfinished_{out.name}")
     out.unlink(missing_ok=True)
+    machine.limit_arenas()  # of the kernel, which inherits it
     try:
         papermill.execute_notebook(
             path, unfinished, parameters, cwd=path.parent, progress_bar=False, stdout_file=sys.stdout
