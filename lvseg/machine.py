@@ -122,8 +122,9 @@ def limit_arenas(count: int = 2) -> None:
     """Let all threads share `count` pools of memory, where the C library is glibc and nobody set `MALLOC_ARENA_MAX`.
 
     Pools that there are already stay; processes started from now on are limited from their beginning.
-    glibc gives each of TensorFlow's threads a pool, which keeps what it once held. With two, a class-size training peaks some
-    30 MB lower and takes as long; with one, it takes 17 % longer.
+
+    glibc gives each of TensorFlow's threads a pool, which keeps what it once held. With two, a class-size training
+    peaks some 30 MB lower and takes as long; with one, it takes 17 % longer.
     """
     arena_max = -8  # malloc.h: M_ARENA_MAX
     if "MALLOC_ARENA_MAX" not in os.environ:
