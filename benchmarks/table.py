@@ -62,4 +62,6 @@ def publish(found: dict[str, Any]) -> None:
     peers = ", ".join(f"{who} {value:.4g}" for who, value in found["peers"].items()) or "no peer"
     low, high = found["spread"]
     ours = f"{found['value']:.4g} {found['unit']} ({low:.4g} to {high:.4g}, n = {found['n']})"
-    print(f"{found['name']:14} {found['case']}: {ours}; {peers}", flush=True)
+    short = ", ".join(f"{who} {runs}" for who, runs in found.get("unreached", {}).items() if runs)
+    never = f"; runs that never reached it: {short}" if short else ""
+    print(f"{found['name']:14} {found['case']}: {ours}; {peers}{never}", flush=True)
