@@ -41,7 +41,7 @@ def main() -> None:
                 publish(row)
         except ImportError as error:
             problems.append(f"benchmark {name} needs {error.name}; run: .venv/bin/pip install -e '.[bench]'")
-        except LvsegError as error:
+        except (LvsegError, RuntimeError) as error:
             problems.append(f"benchmark {name}: {error}")
     if problems:
         sys.exit("\n".join(problems))

@@ -18,7 +18,7 @@ from unittest import mock
 
 import numpy as np
 
-from benchmarks.phantom_to_real import camus
+from benchmarks.real_data import CAMUS
 from lvseg import anatomy, dataset, evaluation, phantom, training
 from lvseg.phantom import Patient
 from lvseg.prediction import Segmenter
@@ -48,7 +48,7 @@ WITHOUT: dict[str, Callable[[Patient], Patient]] = {
 
 
 def main() -> None:
-    real = [frame for frame in open_source(f"camus:{camus()}") if frame.subset == "training"]
+    real = [frame for frame in open_source(f"camus:{CAMUS}") if frame.subset == "training"]
     held_out = set(sorted({frame.patient for frame in real})[::8])
     real = [frame for frame in real if frame.patient in held_out]
     print("| without | Dice by seed |\n| --- | --- |")

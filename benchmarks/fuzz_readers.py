@@ -35,6 +35,7 @@ from pydicom.examples import get_path
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless, UltrasoundImageStorage
 from scipy import stats
 
+from benchmarks.real_data import CAMUS, CAMUS_MHD
 from benchmarks.table import row
 from lvseg import cli
 from lvseg.errors import DataError
@@ -45,7 +46,6 @@ SECONDS = 120
 BYTES = 2**30
 """What all cases together may add to the memory of a process that has loaded the readers."""
 
-CAMUS = Path(__file__).resolve().parents[2] / "shared" / "data"
 PICTURE = np.random.default_rng(7).integers(0, 256, (24, 32), np.uint8)  # no square: an axis swap can't go unseen
 CORNERS = [[4, 3], [14, 3], [14, 11], [4, 11]]
 
@@ -229,9 +229,9 @@ def write_pediatric(root: Path) -> Path:
     return root
 
 
-def copy_real(root: Path, release: str, ending: str) -> None:
+def copy_real(root: Path, release: Path, ending: str) -> None:
     """A frame of a real CAMUS patient, for measuring only."""
-    for path in (CAMUS / release).rglob(f"patient0002_4CH_ED*{ending}"):
+    for path in release.rglob(f"patient0002_4CH_ED*{ending}"):
         shutil.copy(path, root)
 
 
@@ -257,8 +257,9 @@ SOURCES: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "pediatric": ("pediatric", write_pediatric),
 }
 if CAMUS.is_dir():
-    SOURCES["real .nii.gz"] = ("camus", lambda root: copy_real(root, "camus", ".nii.gz"))
-    SOURCES["real .mhd"] = ("camus", lambda root: copy_real(root, "camus_mhd", ""))
+    SOURCES["real .nii.gz"] = ("camus", lambda root: copy_real(root, CAMUS, ".nii.gz"))
+if CAMUS_MHD.is_dir():
+    SOURCES["real .mhd"] = ("camus", lambda root: copy_real(root, CAMUS_MHD, ""))
 
 
 # Damage. Each function spoils one file of a data set and says what may come of it:

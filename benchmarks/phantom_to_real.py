@@ -1,15 +1,13 @@
 """How well the shipped weights, trained on virtual patients only, outline real left ventricles they have never seen.
 
-CAMUS's validation patients at native resolution, from `LVSEG_CAMUS` or `../shared/data/camus` beside the checkout. The
+CAMUS's validation patients at native resolution, where `benchmarks.real_data` finds them. The
 peers are published figures of networks trained on real echoes of other hospitals, on CAMUS's four-chamber view:
 E. Chao et al., medRxiv 2023.09.19.23295772 (their choice of patients, so stand beside ours, not in a pair with it).
 """
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
+from benchmarks.real_data import CAMUS
 from benchmarks.table import row
 from lvseg import evaluation
 from lvseg.prediction import Segmenter
@@ -21,14 +19,8 @@ PUBLISHED = {
 }
 
 
-def camus() -> Path:
-    """Where CAMUS lies."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "camus"
-    return Path(os.environ.get("LVSEG_CAMUS", beside))
-
-
 def measure():
-    frames = [frame for frame in open_source(f"camus:{camus()}") if frame.subset == "validation"]
+    frames = [frame for frame in open_source(f"camus:{CAMUS}") if frame.subset == "validation"]
     table, _ = evaluation.evaluate(Segmenter.load().masks, frames)
     low, high = evaluation.bootstrap_ci(table.dice, table.patient.tolist())
     values = {"lvseg": [1 - table.dice.mean()], **{name: [value] for name, value in PUBLISHED.items()}}

@@ -41,7 +41,7 @@ class Worker:
     def _answer(self) -> Any:
         if line := self.process.stdout.readline():
             return json.loads(line)
-        sys.exit(f"{self.process.args[-1]}: ended before it was ready; run it alone to see why")
+        raise RuntimeError(f"{self.process.args[-1]}: ended before it was ready; run it alone to see why")
 
     def step(self, times: int) -> float:
         """Seconds a step, of `times` steps."""

@@ -243,7 +243,9 @@ def train(
     from lvseg.readers import open_source
 
     experiment = profiles.experiment(profile, model=model, data=source, seed=seed, **_changes(change))
-    dataset.load(open_source(source), experiment)  # bad data is refused before anything is written or Keras is loaded
+    dataset.checksum(
+        open_source(source), experiment
+    )  # bad data is refused before anything is written or Keras is loaded
     from lvseg import training
 
     training.run(experiment, out)
@@ -350,9 +352,9 @@ def reproduce(
     """
     if workflow_profile is not None and not workflow_profile.is_dir():
         raise ConfigError(f"{workflow_profile}: there is no such folder; name one with a Snakemake profile")
-    from lvseg import runner
+    from lvseg import reproduction
 
-    page = runner.reproduce(profile, source, out, model, seed, _changes(change), workflow_profile)
+    page = reproduction.reproduce(profile, source, out, model, seed, _changes(change), workflow_profile)
     console.print(f"done: {page}")
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -129,16 +130,30 @@ def load(frames: Sequence[Frame], experiment: Experiment) -> tuple[Split, Arrays
     file, whichever fold is tested. Raises `lvseg.DataError` for a frame that can't be used.
     """
     split = choose(frames, experiment)
-    used = {*split.train, *split.test}
-    chosen = [frame for frame in frames if frame.name in used]
+    chosen = _of_split(frames, split)
     arrays = prepare(chosen, experiment)
     train = set(split.train)
-    with tempfile.TemporaryFile(dir=files.cache_folder()) as file:  # on disk, not in memory; goes with its last user
+    with files.scratch() as file:  # on disk, not in memory; goes with its last user
         for image, mask, frame in zip(*arrays, chosen, strict=True):
             if frame.name in train:
                 file.write(image.tobytes() + mask.tobytes())
         file.flush()
         return split, _mapped(file, len(train), experiment.size)
+
+
+def checksum(frames: Sequence[Frame], experiment: Experiment) -> str:
+    """SHA-256 of the experiment's split and of all that was read of its frames: the same for a copy of the data.
+
+    Reads and keeps the frames like `load`, and raises what it raises.
+    """
+    split = choose(frames, experiment)
+    _, content = _prepared(_of_split(frames, split), experiment)
+    return hashlib.sha256(f"{split.checksum()} {content}".encode()).hexdigest()
+
+
+def _of_split(frames: Sequence[Frame], split: Split) -> list[Frame]:
+    used = {*split.train, *split.test}
+    return [frame for frame in frames if frame.name in used]
 
 
 class Arrays(NamedTuple):
@@ -173,24 +188,45 @@ def preprocess(image: np.ndarray, experiment: Experiment) -> np.ndarray:
 def prepare(frames: Sequence[Frame], experiment: Experiment) -> Arrays:
     """Read and preprocess labelled frames, once: the result is kept in the cache folder (`LVSEG_CACHE`).
 
-    A kept file is used only where frames and choices are the same and its checksum is right.
+    A kept file is used only where frames, choices and the code are the same and its checksum is right.
     Raises `lvseg.DataError` for a frame that can't be read or that nobody outlined.
     """
-    choices = experiment.model_dump(include={"data", "size", "clahe", "clip_limit", "tiles"})
-    key = hashlib.sha256(f"{sorted(choices.items())} {identity(frames)}".encode()).hexdigest()[:32]
-    path, checksum = (files.cache_folder() / f"{key}.{ending}" for ending in ("pixels", "sha256"))
-    if not (path.exists() and checksum.exists() and checksum.read_bytes() == files.sha256(path).encode()):
-        with files.atomic(path) as temporary, temporary.open("wb") as file:
-            for frame in frames:
-                pixels = frame.read()
-                if pixels.mask is None:
-                    raise DataError(f"{frame.name}: has no LV outline, so it can't be used to train or to evaluate")
-                image = preprocess(pixels.image, experiment)
-                mask = cv2.resize(pixels.mask.astype(np.uint8) * 255, image.shape, interpolation=cv2.INTER_AREA)
-                file.write(image.tobytes() + mask.tobytes())
-        files.write_text(checksum, files.sha256(path))
+    path, _ = _prepared(frames, experiment)
     with path.open("rb") as file:
         return _mapped(file, len(frames), experiment.size)
+
+
+def _prepared(frames: Sequence[Frame], experiment: Experiment) -> tuple[Path, str]:
+    """The kept file of preprocessed frames, and the SHA-256 of what was read for it: records, pixels, outlines."""
+    digest = hashlib.sha256()
+    choices = experiment.model_dump(include={"data", "size", "clahe", "clip_limit", "tiles"})
+    key = hashlib.sha256(f"{sorted(choices.items())} {identity(frames)} {_code()}".encode()).hexdigest()[:32]
+    path, note = (files.cache_folder() / f"{key}.{ending}" for ending in ("pixels", "sha256"))
+    if path.exists() and note.exists() and note.read_bytes() == files.sha256(path).encode():
+        with path.open("rb") as file:
+            file.seek(-digest.digest_size, os.SEEK_END)
+            return path, file.read().hex()
+    with files.atomic(path) as temporary, temporary.open("wb") as file:
+        for frame in frames:
+            pixels = frame.read()
+            if pixels.mask is None:
+                raise DataError(f"{frame.name}: has no LV outline, so it can't be used to train or to evaluate")
+            digest.update(repr((frame.name, frame.patient, pixels.image.shape, pixels.spacing_mm)).encode())
+            digest.update(pixels.image.tobytes() + pixels.mask.tobytes())
+            image = preprocess(pixels.image, experiment)
+            mask = cv2.resize(pixels.mask.astype(np.uint8) * 255, image.shape, interpolation=cv2.INTER_AREA)
+            file.write(image.tobytes() + mask.tobytes())
+        file.write(digest.digest())
+    files.write_text(note, files.sha256(path))
+    return path, digest.hexdigest()
+
+
+@cache
+def _code() -> str:
+    """SHA-256 of the code that reads and preprocesses, so that whoever changes it doesn't train on the old pixels."""
+    folder = Path(__file__).parent
+    sources = [Path(__file__), Path(clahe.__file__), *sorted((folder / "readers").glob("*.py"))]
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 
 def _mapped(file: IO[bytes], n: int, size: int) -> Arrays:
@@ -225,7 +261,7 @@ def nearest_similarity(frames: Sequence[Frame], experiment: Experiment) -> np.nd
 
 
 def identity(frames: Sequence[Frame]) -> str:
-    """SHA-256 of the frames' records and of their files' sizes and times: changes when the data do, reads no pixels."""
+    """SHA-256 of the frames' records and of their files' sizes and times: reads no pixels, but a copy has another."""
     digest = hashlib.sha256()
     for frame in frames:
         stats = [(file.name, *_size_and_time(file)) for file in frame.files]

@@ -142,7 +142,7 @@ OPEN_QUESTIONS = {
         "summed, as Eq. 3 is written",
         "cross_entropy",
     ),
-    "U17": OpenQuestion("Which threshold makes a mask of the probabilities?", "0.5", "", ""),
+    "U17": OpenQuestion("Which threshold makes a mask of the probabilities?", "0.5", "any", "threshold"),
     "U18": OpenQuestion(
         "Grey or colour input? Table 1 has three channels.",
         "grey repeated three times",

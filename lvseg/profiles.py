@@ -82,14 +82,14 @@ class Experiment(NetworkConfig):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    profile: Literal["smoke", "class", "paper"] = "class"
+    profile: Literal["smoke", "class", "paper"] = "paper"
     data: str = "phantom"
     split: str = "patient"
     max_frames: Annotated[int, Field(ge=4)] | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     clahe: Literal["before", "after", "none"] = "before"
     clip_limit: Annotated[float, Field(ge=0)] = 2.0
-    tiles: Annotated[int, Field(ge=1, le=64)] = 8
+    tiles: Annotated[int, Field(ge=1, le=32)] = 8
     epochs: Annotated[int, Field(ge=1)] = 100
     batch: Annotated[int, Field(ge=1)] = 4
     parts: Annotated[int, Field(ge=1)] = 1
@@ -156,6 +156,9 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {"smoke": _SMOKE, "class": _CLASS, "
 
 SEEDS: Mapping[str, tuple[int, ...]] = {"smoke": (0,), "class": (0, 1, 2), "paper": (0, 1, 2)}
 """The seeds that a reproduction runs per method (U19)."""
+
+MEMORY_MB: Mapping[str, int] = {"smoke": 1500, "class": 2500, "paper": 12000}
+"""What a batch system should grant one run, with room above what was measured (docs/training.md, docs/network.md)."""
 
 
 def experiment(profile: str = "class", **changes: Any) -> Experiment:

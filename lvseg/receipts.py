@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lvseg import dataset, files
+from lvseg import files
 from lvseg.errors import DataError
 from lvseg.profiles import Experiment
-from lvseg.readers import Frame
 
 NAME = "receipt.json"
 OUTPUTS = ("experiment.json", "split.json", "history.csv", "weights.keras", "weights.onnx", "frames.csv", "masks.npz")
 """What a finished run's folder holds besides the receipt, which has a checksum of each."""
 
 
-def write(folder: Path, experiment: Experiment, frames: Sequence[Frame], facts: dict[str, Any]) -> dict[str, Any]:
-    """Write the receipt of a run whose outputs all lie in `folder`; returns it. `facts` are added as they are."""
+def write(folder: Path, experiment: Experiment, data: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """Write the receipt of a run whose outputs all lie in `folder`; returns it.
+
+    data: `lvseg.dataset.checksum` of the experiment. facts: are added as they are.
+    """
     receipt = {
         "fingerprint": experiment.fingerprint(),
-        "data": dataset.identity(frames),
+        "data": data,
         **facts,
         "files": {name: files.sha256(folder / name) for name in OUTPUTS},
     }
@@ -39,10 +40,10 @@ def read(folder: Path) -> dict[str, Any] | None:
     return receipt if intact else None
 
 
-def valid(folder: Path, experiment: Experiment, frames: Sequence[Frame]) -> dict[str, Any] | None:
-    """The receipt in `folder` if it is of this very experiment on these very frames, else None."""
+def valid(folder: Path, experiment: Experiment, data: str) -> dict[str, Any] | None:
+    """The receipt in `folder` if it is of this very experiment on data of this `lvseg.dataset.checksum`, else None."""
     receipt = read(folder)
-    expected = (experiment.fingerprint(), dataset.identity(frames))
+    expected = (experiment.fingerprint(), data)
     return receipt if receipt and (receipt.get("fingerprint"), receipt.get("data")) == expected else None
 
 

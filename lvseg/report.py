@@ -42,7 +42,8 @@ class Run:
         if receipt is None:
             raise DataError(f"{folder}: has no valid receipt, so the run isn't finished; run it again")
         experiment = Experiment.of(**files.read_json(folder / "experiment.json"))
-        frames = pd.read_csv(folder / "frames.csv", keep_default_na=False, na_values=[""], dtype={"patient": str})
+        names = {"frame": str, "patient": str}  # a name may look like a number, or like "NA"
+        frames = pd.read_csv(folder / "frames.csv", keep_default_na=False, na_values=[""], dtype=names)
         return cls(folder, experiment, receipt, frames, pd.read_csv(folder / "history.csv"))
 
     def mask(self, frame: str) -> np.ndarray:

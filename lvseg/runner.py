@@ -1,28 +1,25 @@
-"""The course, headless: notebooks through papermill with checked parameters, and the whole reproduction by Snakemake.
+"""The course, headless: notebooks through papermill with checked parameters.
 
 papermill's own metadata is no proof of success (a killed kernel leaves `exception: None`), so an executed notebook
-gets its name only after its last cell, and an experiment counts as done only by its receipt.
+gets its name only after its last cell.
 """
 
 from __future__ import annotations
 
 import ast
-import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
-from lvseg import dataset, files, machine, paper, profiles, receipts
+from lvseg import machine, profiles
 from lvseg.errors import ConfigError, LvsegError
 from lvseg.profiles import Experiment
-from lvseg.readers import open_source
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
-SNAKEFILE = ROOT / "workflow" / "Snakefile"
 TRAINING, RESULTS = "05_training", "06_results"
 
 
@@ -104,96 +101,13 @@ def _for_any_folder(parameters: Mapping[str, Any]) -> dict[str, Any]:
         found["data"] = absolute(found["data"])
     if "split" in found:
         found["split"] = Experiment(split=found["split"]).split
-    if found.get("folder"):
-        found["folder"] = str(Path(found["folder"]).expanduser().resolve())
+    for name in ("folder", "runs", "report"):
+        if found.get(name):
+            found[name] = str(Path(found[name]).expanduser().resolve())
     return found
-
-
-def plan(
-    profile: str, data: str, methods: list[str], seeds: list[int], changes: Mapping[str, Any]
-) -> dict[str, Experiment]:
-    """The experiments of a reproduction by their folder's name: every method with every seed, seed by seed."""
-    split = "own" if data.startswith("camus") else "patient"
-    choices = {"profile": profile, "data": data, "split": split, **changes}
-    grid = [profiles.experiment(**choices, model=method, seed=seed) for seed in seeds for method in methods]
-    return {experiment.name(): experiment for experiment in grid}
 
 
 def absolute(data: str) -> str:
     """A data set's specification with its folder made absolute, since notebooks run in a folder of their own."""
     kind, _, folder = data.partition(":")
     return f"{kind}:{Path(folder).expanduser().resolve()}" if folder and kind != "phantom" else data
-
-
-def reproduce(
-    profile: str = "class",
-    data: str = "phantom",
-    out: Path = Path(),
-    methods: list[str] | None = None,
-    seeds: list[int] | None = None,
-    changes: Mapping[str, Any] | None = None,
-    workflow_profile: Path | None = None,
-    report: Callable[[str], None] = print,
-) -> Path:
-    """Run 05 once per experiment, then 06, and return the report's `index.html`.
-
-    out: gets `runs/` (a folder per experiment) and `report/`. What has a valid receipt isn't run again.
-    changes: choices that differ from the profile's, for every experiment. workflow_profile: a Snakemake profile, to
-    run on a cluster instead of here. Raises `lvseg.LvsegError` for wrong choices, bad data, or failed runs.
-    """
-    out = out.resolve()
-    if profile not in profiles.SEEDS:
-        raise ConfigError(f"profile {profile!r} doesn't exist; choose one of: {', '.join(profiles.SEEDS)}")
-    grid = plan(
-        profile,
-        absolute(data),
-        methods or list(paper.METHODS),
-        seeds or list(profiles.SEEDS[profile]),
-        changes or {},
-    )
-    frames = open_source(absolute(data))
-    report(f"{len(grid)} experiments on {len(frames)} frames of {data}; preparing the frames")
-    for experiment in grid.values():  # bad data is refused before any run starts, and every run finds them prepared
-        dataset.load(frames, experiment)
-    runs = out / "runs"
-    with files.locked(runs):
-        for name, experiment in grid.items():
-            if receipts.valid(runs / name, experiment, frames) is None:
-                (runs / name / "notebook.ipynb").unlink(missing_ok=True)
-            _write_if_new(runs / name / "parameters.json", _notebook_parameters(experiment, runs / name))
-        _write_if_new(runs / "plan.json", {"python": sys.executable, "runs": list(grid)})
-        _snakemake(out, workflow_profile)
-    return out / "report" / "index.html"
-
-
-def _write_if_new(path: Path, value: Any) -> None:
-    """Write JSON, but leave a file that says the same: the workflow goes by its time."""
-    if not path.exists() or files.read_json(path) != value:
-        files.write_json(path, value)
-
-
-def _notebook_parameters(experiment: Experiment, folder: Path) -> dict[str, Any]:
-    """05's parameters for one experiment: those it has by name, and `changes` for what differs from the profile."""
-    chosen = experiment.model_dump()
-    own = {k: chosen[k] for k in parameters_of(notebook_path(TRAINING)) if k in chosen}
-    usual = profiles.experiment(**own).model_dump()
-    changes = {k: v for k, v in chosen.items() if usual[k] != v}
-    return {**own, "changes": changes, "folder": str(folder)}
-
-
-def _snakemake(out: Path, workflow_profile: Path | None) -> None:
-    """Run the workflow in `out`; raises `RunError` that names the runs which didn't finish."""
-    plan_file, log = out / "runs" / "plan.json", out / "runs" / "snakemake.log"
-    command = [sys.executable, "-m", "lvseg.lifeline", "snakemake", "--snakefile", str(SNAKEFILE)]
-    command += ["--configfile", str(plan_file), "--directory", str(out), "--cores", "all", "--keep-going"]
-    # Our lock and our receipts decide what is done: they outlive a kill, Snakemake's own notes may not.
-    command += ["--quiet", "all", "--nolock", "--ignore-incomplete", "--rerun-triggers", "mtime"]
-    if workflow_profile is not None:
-        command += ["--profile", str(workflow_profile)]
-    with log.open("w") as stderr:
-        status = subprocess.run(command, stderr=stderr).returncode
-    if status:
-        runs = files.read_json(plan_file)["runs"]
-        failed = [name for name in runs if not (out / "runs" / name / "notebook.ipynb").exists()]
-        which = f"not finished: {', '.join(failed)}" if failed else "the report (06_results) failed"
-        raise RunError(f"{which}; the same command goes on from there, details in {log}")

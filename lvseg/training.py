@@ -49,14 +49,18 @@ def run(
 
     A folder with a valid receipt of the same experiment on the same data is left as it is. `report` gets one line per
     epoch; `each_epoch` can look at the network as it learns. Raises `lvseg.DataError` for bad data, a full disk, or a
-    folder that another process is writing, `lvseg.ConfigError` where training diverges.
+    folder that another process is writing or that holds another experiment; `lvseg.ConfigError` where training
+    diverges.
     """
     frames = open_source(experiment.data)
     split, arrays = dataset.load(frames, experiment)  # bad data is refused before the folder is made
+    data = dataset.checksum(frames, experiment)
     with files.locked(folder):
-        if (done := receipts.valid(folder, experiment, frames)) is not None:
+        if (done := receipts.valid(folder, experiment, data)) is not None:
+            (folder / _STATE).unlink(missing_ok=True)  # where a kill came between the two
             report(f"{folder.name}: done before, kept")
             return done
+        _refuse_another(folder, experiment)
 
         def log(line: str) -> None:
             files.append_line(folder / LOG, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}")
@@ -67,7 +71,7 @@ def run(
 
         log(f"start: process {os.getpid()}")
         try:
-            receipt = _run(experiment, frames, split, arrays, folder, tell, each_epoch)
+            receipt = _run(experiment, frames, split, arrays, data, folder, tell, each_epoch)
         except BaseException as error:
             with contextlib.suppress(DataError):  # on a full disk only the error itself is told
                 log(f"end: {type(error).__name__}: {error}")
@@ -76,11 +80,19 @@ def run(
         return receipt
 
 
+def _refuse_another(folder: Path, experiment: Experiment) -> None:
+    """Raises `lvseg.DataError` where the folder's work, finished or not, would be lost to another experiment."""
+    path = folder / "experiment.json"
+    if path.exists() and Experiment.of(**files.read_json(path)) != experiment:
+        raise DataError(f"{folder}: holds another experiment; choose another folder, or remove this one")
+
+
 def _run(
     experiment: Experiment,
     frames: list[Frame],
     split: dataset.Split,
     arrays: dataset.Arrays,
+    data: str,
     folder: Path,
     report: Report,
     each_epoch: EachEpoch | None,
@@ -114,7 +126,7 @@ def _run(
         "starts": (folder / LOG).read_text(encoding="utf-8").count(" start: "),
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
-    receipt = receipts.write(folder, experiment, frames, facts)
+    receipt = receipts.write(folder, experiment, data, facts)
     (folder / _STATE).unlink(missing_ok=True)
     return receipt
 
@@ -146,7 +158,7 @@ def fit(
             trainer = _trainer(trained, experiment, size, steps)
     identity = f"{experiment.fingerprint()} {arrays.sha256()} {keras.backend.backend()}"
     variables = [*trained.variables, *trainer.optimizer.variables]
-    progress = _resume(folder, identity, variables)
+    progress = _resume(folder, identity, variables, report)
     started -= progress.seconds
     report(f"{folder.name}: {network.count_params():,} parameters, {steps} steps an epoch on {place}; {progress}")
 
@@ -166,13 +178,13 @@ def fit(
                 progress.seconds = time.monotonic() - started
                 due = _keep(folder, identity, variables, progress)
         row = progress.end_epoch(time.monotonic() - started)
-        started = time.monotonic()
         files.write_text(folder / "history.csv", pd.DataFrame(progress.history).to_csv(index=False))
         report(f"{folder.name}: epoch {epoch}/{experiment.epochs}  loss {row['loss']:.4f}  {row['seconds']:.1f} s")
         if each_epoch is not None:
             place.gather(trained, network)
             each_epoch(network, progress.history)
             machine.release_memory()
+        started = time.monotonic()
     _keep(folder, identity, variables, progress)  # what follows may be killed too
     place.gather(trained, network)
     return network
@@ -280,12 +292,13 @@ def _keep(folder: Path, identity: str, variables: list, progress: _Progress) -> 
     return time.monotonic() + _SHARE * (time.monotonic() - started)
 
 
-def _resume(folder: Path, identity: str, variables: list) -> _Progress:
+def _resume(folder: Path, identity: str, variables: list, report: Report) -> _Progress:
     """Load the state that a killed training of the same identity left into `variables`; how far it was."""
     path = folder / _STATE
     try:
         with np.load(path) as state:
             if str(state["identity"]) != identity:
+                report(f"{folder.name}: {path.name} is of other data or another backend; training from the beginning")
                 return _Progress()
             for i, variable in enumerate(variables):
                 variable.assign(state[f"v{i}"])

@@ -9,21 +9,16 @@ from pathlib import Path
 
 import pytest
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+from benchmarks.real_data import CAMUS, CAMUS_MHD
+
+needs_camus = pytest.mark.skipif(not CAMUS.is_dir(), reason=f"CAMUS isn't at {CAMUS}")
+needs_camus_mhd = pytest.mark.skipif(not CAMUS_MHD.is_dir(), reason=f"CAMUS's .mhd release isn't at {CAMUS_MHD}")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
     """Preprocessed frames of tests stay out of the user's cache, also in the processes that tests start."""
     os.environ["LVSEG_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-
-
-@pytest.fixture(scope="session")
-def camus() -> Path:
-    """The CAMUS folder beside the checkout; its tests are skipped where it isn't there."""
-    if not (SHARED / "camus").is_dir():
-        pytest.skip("CAMUS is not beside this checkout (../shared/data/camus)")
-    return SHARED / "camus"
 
 
 def lvseg(*arguments: object, timeout: float = 600, **options) -> subprocess.CompletedProcess:

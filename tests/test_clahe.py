@@ -1,17 +1,15 @@
 """CLAHE: the step-by-step form against OpenCV, and each step against a case worked out by hand."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
+from conftest import needs_camus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from benchmarks.real_data import CAMUS
 from lvseg import ConfigError, DataError, clahe
-
-CAMUS = Path(__file__).resolve().parents[2] / "shared" / "data" / "camus" / "database_nifti"
 
 
 def speckle(height, width, dtype=np.uint8, seed=0):
@@ -54,11 +52,11 @@ def test_steps_match_opencv_on_anything(image, clip_limit, tiles):
     np.testing.assert_array_equal(clahe.steps(image, clip_limit, tiles).result, opencv(image, clip_limit, *tiles))
 
 
+@needs_camus
 def test_steps_match_opencv_on_real_echo_frames():
     nibabel = pytest.importorskip("nibabel")
-    files = sorted(CAMUS.glob("patient000[1-3]/*_4CH_ED.nii.gz"))
-    if not files:
-        pytest.skip(f"no CAMUS frames at {CAMUS}")
+    files = sorted(CAMUS.glob("database_nifti/patient000[1-3]/*_4CH_ED.nii.gz"))
+    assert files
     for file in files:
         image = np.asarray(nibabel.load(file).dataobj).astype(np.uint8).T
         np.testing.assert_array_equal(clahe.steps(image).result, opencv(image, 2.0, 8, 8))

@@ -19,7 +19,9 @@ import pydicom
 import pytest
 import typer
 from conftest import lvseg as in_a_process
+from conftest import needs_camus_mhd
 
+from benchmarks.real_data import CAMUS_MHD
 from lvseg import DataError, cli, files, machine, profiles, receipts
 from lvseg.dataset import Split
 
@@ -286,8 +288,9 @@ def test_check_names_every_bad_file(lvseg, tmp_path):
     assert "patient0002_4CH_ED.nii.gz" in lines[0] and "patient0003_4CH_ES_gt.nii.gz" in lines[1]
 
 
-def test_check_of_camus(lvseg, camus):
-    status, out, error = lvseg("data", "check", f"camus:{camus.parent / 'camus_mhd'}")
+@needs_camus_mhd
+def test_check_of_camus(lvseg):
+    status, out, error = lvseg("data", "check", f"camus:{CAMUS_MHD}")
     assert status == 0 and error == ""
     assert re.search(r"frames\W+20\b", out) and re.search(r"patients\W+5\b", out)
     assert re.search(r"view\W+10 2CH, 10 4CH", out) and re.search(r"phase\W+10 ED, 10 ES", out)
@@ -530,22 +533,22 @@ def test_a_changed_run_is_no_longer_a_finished_one(lvseg, run_folder, tmp_path):
 
 
 def test_a_failed_run_ends_with_status_1(lvseg, monkeypatch, tmp_path):
-    from lvseg import runner
+    from lvseg import reproduction, runner
 
     def fail(*_):
         raise runner.RunError("the kernel died")
 
-    monkeypatch.setattr(runner, "reproduce", fail)
+    monkeypatch.setattr(reproduction, "reproduce", fail)
     status, _, error = lvseg("reproduce", "--out", tmp_path)
     assert (status, error) == (1, "lvseg: the kernel died\n")
 
 
 def test_a_message_stays_one_line_whatever_it_quotes(lvseg, monkeypatch, tmp_path):
-    from lvseg import runner
+    from lvseg import reproduction
 
     def fail(*_):
         raise DataError("a\nfile\x1b[2J [red]\udce9")
 
-    monkeypatch.setattr(runner, "reproduce", fail)
+    monkeypatch.setattr(reproduction, "reproduce", fail)
     status, _, error = lvseg("reproduce", "--out", tmp_path)
     assert (status, error) == (2, "lvseg: a file?[2J [red]?\n")

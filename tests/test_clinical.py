@@ -1,16 +1,16 @@
 """Clinical measures against ellipsoids of known volume, hand cases, and CAMUS's outlines and volumes."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import needs_camus, needs_camus_mhd
 from hypothesis import given, settings
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from benchmarks.real_data import CAMUS, CAMUS_MHD
 from lvseg import DataError, clinical
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SPACINGS = [(0.3, 0.3), (0.3, 0.15), (0.5, 1.0)]
 TILTS = [0, 20, -30]
 EMPTY = np.zeros((30, 20), bool)
@@ -186,19 +186,18 @@ def test_ed_and_es_are_the_frames_of_largest_and_smallest_area():
 
 def camus_outline(patient, view, phase):
     simpleitk = pytest.importorskip("SimpleITK")
-    file = DATA / "camus_mhd" / patient / f"{patient}_{view}_{phase}_gt.mhd"
-    if not file.exists():
-        pytest.skip(f"no CAMUS outlines at {file.parent}")
+    file = CAMUS_MHD / patient / f"{patient}_{view}_{phase}_gt.mhd"
     image = simpleitk.ReadImage(str(file))
     return simpleitk.GetArrayFromImage(image).squeeze() == 1, image.GetSpacing()[1::-1]
 
 
 def clinic_volumes(patient):
-    text = (DATA / "camus_mhd" / patient / "Info_4CH.cfg").read_text()
+    text = (CAMUS_MHD / patient / "Info_4CH.cfg").read_text()
     values = dict(line.split(": ") for line in text.splitlines())
     return {"ED": float(values["LVedv"]), "ES": float(values["LVesv"])}, float(values["LVef"])
 
 
+@needs_camus_mhd
 @pytest.mark.parametrize("patient", [f"patient000{number}" for number in range(1, 6)])
 def test_camus_volumes_agree_with_the_clinic(patient):
     """The clinic's volumes are biplane: so are ours from the disks of both views, and one view is near."""
@@ -216,12 +215,12 @@ def test_camus_volumes_agree_with_the_clinic(patient):
     assert ef == pytest.approx(clinic_volumes(patient)[1], abs=8)
 
 
+@needs_camus
 def test_camus_annulus_is_found_at_the_border_to_the_atrium():
     nibabel = pytest.importorskip("nibabel")
     ndimage = pytest.importorskip("scipy.ndimage")
-    files = sorted((DATA / "camus" / "database_nifti").glob("patient00[0-4]*/*_gt.nii.gz"))
-    if not files:
-        pytest.skip(f"no CAMUS outlines at {DATA / 'camus'}")
+    files = sorted((CAMUS / "database_nifti").glob("patient00[0-4]*/*_gt.nii.gz"))
+    assert files
     misses = []
     for file in files:
         image = nibabel.load(file)

@@ -11,9 +11,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from conftest import needs_camus
 
+from benchmarks.real_data import CAMUS
 from lvseg import ConfigError, DataError, clahe, dataset, profiles
-from lvseg.readers import Frame, Pixels
+from lvseg.readers import Frame, Pixels, open_source
 
 
 def discs(patients: int = 10, frames: int = 5) -> list[Frame]:
@@ -133,10 +135,9 @@ def test_one_picture_on_both_sides_of_a_split_is_named():
     assert (one, other) == (test, train) and 0.99 < similarity <= 1 + 1e-6
 
 
-def test_camus_splits_keep_the_heart_that_is_there_twice_on_one_side(camus):
-    from lvseg.readers import open_source
-
-    frames = open_source(f"camus:{camus}")
+@needs_camus
+def test_camus_splits_keep_the_heart_that_is_there_twice_on_one_side():
+    frames = open_source(f"camus:{CAMUS}")
     for seed in range(5):
         split = dataset.split_frames(frames, "patient", seed)
         sides = {name in split.test for name in ("patient0033_4CH_ED", "patient0068_4CH_ED", "patient0068_4CH_ES")}
@@ -212,8 +213,6 @@ def test_cache_is_used_and_notices_changed_files(tmp_path):
 
 
 def pictures(folder: Path, n: int = 5) -> list[Frame]:
-    from lvseg.readers import open_source
-
     for frame in discs(n, 1):
         for ending, values in (("", frame.read().image), ("_mask", frame.read().mask.astype(np.uint8) * 255)):
             cv2.imwrite(str(folder / f"{frame.patient}{ending}.png"), values)
@@ -238,8 +237,6 @@ def write_other(path: Path) -> None:
     ids=["changed", "touched", "mask removed", "removed", "added", "renamed"],
 )
 def test_changed_added_and_removed_files_are_noticed(tmp_path, change):
-    from lvseg.readers import open_source
-
     before = dataset.identity(pictures(tmp_path))
     assert dataset.identity(open_source(f"images:{tmp_path}")) == before
     change(tmp_path)
@@ -250,6 +247,60 @@ def test_another_patient_or_side_of_the_official_split_is_noticed():
     frames = discs(2, 1)
     others = [[replace(frames[0], **change), frames[1]] for change in ({"patient": "q"}, {"subset": "testing"})]
     assert len({dataset.identity(some) for some in (frames, *others)}) == 3
+
+
+@pytest.fixture
+def masked(tmp_path) -> Path:
+    folder = tmp_path / "first"
+    folder.mkdir()
+    pictures(folder)
+    return folder
+
+
+def checksum(folder: Path) -> str:
+    return dataset.checksum(open_source(f"images:{folder}"), profiles.experiment("class", split="frame"))
+
+
+def test_a_copy_of_the_data_is_the_same_data(masked, tmp_path):
+    """Copied without its times, so that each file is read again, it has the same checksum, and another identity."""
+    copy = shutil.copytree(masked, tmp_path / "second", copy_function=shutil.copyfile)
+    assert checksum(copy) == checksum(masked)
+    identities = [dataset.identity(open_source(f"images:{folder}")) for folder in (masked, copy)]
+    assert identities[0] != identities[1]
+
+
+@pytest.mark.parametrize("name", ["p1.png", "p1_mask.png"])
+def test_a_changed_pixel_makes_other_data(masked, name):
+    before, image = checksum(masked), cv2.imread(str(masked / name), cv2.IMREAD_GRAYSCALE)
+    image[0, 0] = 255 - image[0, 0]
+    cv2.imwrite(str(masked / name), image)
+    assert checksum(masked) != before
+
+
+def test_another_spacing_patient_or_side_makes_other_data(tmp_path, monkeypatch):
+    frames = discs(10, 1)
+    pixels = frames[0].read()
+    cases = {
+        "as it was": (frames, 0),
+        "spacing": ([replace(frames[0], load=lambda: Pixels(pixels.image, pixels.mask, (0.5, 0.25))), *frames[1:]], 0),
+        "patient": ([replace(frame, patient="p" + frame.patient) for frame in frames], 0),
+        "side": (frames, 1),
+    }
+    found = set()
+    for case, (some, seed) in cases.items():
+        monkeypatch.setenv("LVSEG_CACHE", str(tmp_path / case))  # frames without files: kept ones count as the same
+        found.add(dataset.checksum(some, profiles.experiment("class", seed=seed)))
+    assert len(found) == 4
+
+
+def test_changed_code_prepares_anew(monkeypatch):
+    """Whoever edits the preprocessing doesn't train on the old pixels."""
+    frames, experiment, reads = discs(2, 2), profiles.experiment("class", clahe="none"), []
+    counted = [replace(frame, load=lambda frame=frame: (reads.append(1), frame.read())[1]) for frame in frames]
+    for code in ("as it was", "as it was", "edited"):
+        monkeypatch.setattr(dataset, "_code", lambda code=code: code)
+        dataset.prepare(counted, experiment)
+    assert len(reads) == 2 * len(frames)
 
 
 @pytest.mark.parametrize("ending", ["pixels", "sha256"])
@@ -298,6 +349,27 @@ def test_batches_follow_from_seed_epoch_and_step():
     np.testing.assert_array_equal(resumed[0][0], once[4][0])
     other = next(dataset.batches(arrays, experiment, epoch=3))
     assert not np.array_equal(other[0], once[0][0])
+
+
+def test_seed_and_epoch_each_give_another_order():
+    arrays = dataset.prepare(discs(), profiles.experiment("class"))
+    orders = set()
+    for seed, epoch in ((0, 1), (0, 2), (1, 1)):
+        experiment = profiles.experiment("class", augment="none", batch=48, seed=seed)
+        ((images, _),) = dataset.batches(arrays, experiment, epoch)
+        orders.add(images.tobytes())
+    assert len(orders) == 3
+
+
+def test_seed_epoch_and_step_each_give_another_augmentation():
+    """Of one frame, eight times: its order can't matter."""
+    one = dataset.prepare(discs(1, 1), profiles.experiment("class"))
+    arrays = dataset.Arrays(*(np.repeat(array, 8, axis=0) for array in one))
+    batches = []
+    for seed, epoch in ((0, 1), (0, 2), (1, 1)):
+        experiment = profiles.experiment("class", batch=4, seed=seed)
+        batches += [images.tobytes() for images, _ in dataset.batches(arrays, experiment, epoch)]
+    assert len(set(batches)) == len(batches) == 6
 
 
 def test_an_epoch_shows_each_frame_once_without_augmentation():

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import expit, log_expit
@@ -82,10 +82,13 @@ def test_dice_loss_is_keras_own_but_for_the_added_1():
     arrays("float32", (1, 2, 3, 1), elements=st.floats(0, 1, width=32)),
     arrays("float32", (1, 2, 3, 1), elements=st.floats(-1e4, 1e4, width=32)),
 )
+@example(np.full((1, 2, 3, 1), 0.99999, np.float32), np.full((1, 2, 3, 1), 1e4, np.float32))
 def test_any_logits_and_soft_labels_in_double_precision(labels, logits):
     for reduction, name in ((np.mean, "mean"), (np.sum, "sum")):
         ours = losses.combined_loss(0.5, 2.0, reduction=name)(labels, logits)
-        assert numbers(ours)[0] == pytest.approx(in_double(labels, logits, 0.5, 2.0, reduction), rel=1e-5, abs=1e-6)
+        rounding = 2 * 2**-23 * float(np.abs(logits).max()) * (labels.size if name == "sum" else 1)  # of logit times label
+        expected = in_double(labels, logits, 0.5, 2.0, reduction)
+        assert numbers(ours)[0] == pytest.approx(expected, rel=1e-5, abs=1e-6 + rounding)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])

@@ -10,14 +10,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from conftest import needs_camus
 from matplotlib.path import Path as Polygon
 
+from benchmarks.real_data import CAMUS
 from lvseg import phantom
 from lvseg.errors import ConfigError
 from lvseg.phantom import POPULATIONS, Patient, cohort, render, sample_patient, volume_fraction, write_labelme
 from lvseg.readers import open_source
 
-REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "camus"
 EVERY = [(seed, population) for population in POPULATIONS for seed in (0, 1, 2)]
 
 
@@ -491,14 +492,14 @@ def measures(mask: np.ndarray, spacing: float) -> tuple[float, float, float]:
     return float(mask.mean()), 4 * float(long), float(short / long)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="needs CAMUS in ../shared/data/camus")
+@needs_camus
 @pytest.mark.parametrize("population", ["adult", "random"])
 def test_real_outlines_lie_within_the_phantoms_spread(population: str):
     nibabel = pytest.importorskip("nibabel")
-    names = (REAL / "database_split" / "subgroup_training.txt").read_text().split()[::13]
+    names = (CAMUS / "database_split" / "subgroup_training.txt").read_text().split()[::13]
     real = []
     for name in names:
-        path = REAL / "database_nifti" / name / f"{name}_4CH_ED_gt.nii.gz"
+        path = CAMUS / "database_nifti" / name / f"{name}_4CH_ED_gt.nii.gz"
         if path.is_file():
             volume = nibabel.load(path)
             real.append(measures(np.asarray(volume.dataobj).T == 1, float(volume.header.get_zooms()[0])))

@@ -17,8 +17,10 @@ import numpy as np
 import pandas as pd
 import pydicom
 import pytest
+from conftest import needs_camus
 from pydicom import examples
 
+from benchmarks.real_data import CAMUS
 from lvseg import DataError, exporting, files, profiles
 from lvseg.backend import keras
 from lvseg.prediction import Segmenter, ejection_fractions, predict
@@ -276,8 +278,9 @@ def test_a_folder_that_cannot_be_written_is_refused_by_name(segmenter, tmp_path)
         predict(segmenter, [tmp_path / "heart.png"], tmp_path / "heart.png" / "out")
 
 
-def test_camus_is_segmented_in_its_own_geometry(segmenter, camus, tmp_path):
-    path = camus / "database_nifti" / "patient0001" / "patient0001_4CH_ED.nii.gz"
+@needs_camus
+def test_camus_is_segmented_in_its_own_geometry(segmenter, tmp_path):
+    path = CAMUS / "database_nifti" / "patient0001" / "patient0001_4CH_ED.nii.gz"
     table, problems = predict(segmenter, [path], tmp_path)
     stored = nibabel.load(path)
     width, height = stored.shape

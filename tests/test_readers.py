@@ -15,6 +15,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK
+from conftest import needs_camus, needs_camus_mhd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.path import Path as Outline
@@ -41,16 +42,12 @@ from benchmarks.fuzz_readers import (
     write_picture,
     write_video,
 )
+from benchmarks.real_data import CAMUS, CAMUS_MHD
 from lvseg.errors import ConfigError, DataError
 from lvseg.readers import KINDS, Frame, open_path, open_source
 from lvseg.readers.check import check
 from lvseg.readers.common import check_outline, inside
 from lvseg.readers.record import Pixels
-
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
-CAMUS, CAMUS_MHD = SHARED / "camus", SHARED / "camus_mhd"
-needs_camus = pytest.mark.skipif(not CAMUS.is_dir(), reason=f"CAMUS isn't at {CAMUS}")
-needs_camus_mhd = pytest.mark.skipif(not CAMUS_MHD.is_dir(), reason=f"CAMUS's .mhd release isn't at {CAMUS_MHD}")
 
 RNG = np.random.default_rng(7)
 

@@ -17,6 +17,7 @@ from conftest import lvseg
 from nbformat.v4 import new_code_cell, new_notebook
 
 from lvseg import ConfigError, receipts, runner
+from lvseg.reproduction import plan
 
 
 def test_parameters_are_read_from_the_tagged_cell():
@@ -96,7 +97,7 @@ def test_a_failed_or_killed_notebook_never_gets_its_name(course, cell, said):
 
 
 def test_plan_has_every_method_with_every_seed_once():
-    grid = runner.plan("class", "phantom", ["unet", "resunet"], [0, 1, 2], {"epochs": 3})
+    grid = plan("class", "phantom", ["unet", "resunet"], [0, 1, 2], {"epochs": 3})
     assert len(grid) == 6 and len({e.fingerprint() for e in grid.values()}) == 6
     assert {(e.model, e.seed, e.epochs) for e in grid.values()} == {
         (m, s, 3) for m in ("unet", "resunet") for s in range(3)

@@ -53,15 +53,15 @@ def test_a_finished_run_is_kept(finished):
 
 def test_a_receipt_holds_only_for_its_experiment_its_data_and_its_files(finished, tmp_path):
     experiment, folder, receipt, _ = finished
-    frames = open_source("phantom")
-    assert receipts.valid(folder, experiment, frames) == receipt
-    assert receipts.valid(folder, profiles.experiment("smoke", **TINY, epochs=3, seed=1), frames) is None
-    assert receipts.valid(folder, experiment, frames[1:]) is None
+    data = dataset.checksum(open_source("phantom"), experiment)
+    assert receipts.valid(folder, experiment, data) == receipt
+    assert receipts.valid(folder, profiles.experiment("smoke", **TINY, epochs=3, seed=1), data) is None
+    assert receipts.valid(folder, experiment, data[::-1]) is None
     for name in receipts.OUTPUTS:
         copy = tmp_path / name
         subprocess.run(["cp", "-r", folder, copy], check=True)
         (copy / name).write_bytes((copy / name).read_bytes() + b" ")
-        assert receipts.valid(copy, experiment, frames) is None, name
+        assert receipts.valid(copy, experiment, data) is None, name
 
 
 def test_a_folder_that_another_process_writes_is_refused(tmp_path):

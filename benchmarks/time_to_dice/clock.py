@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.phantom_to_real import camus
+from benchmarks.real_data import CAMUS
 from benchmarks.time_to_dice import LIMIT_S, TARGETS
 
 Segment = Callable[[list[np.ndarray]], list[np.ndarray]]
@@ -41,10 +41,8 @@ class Clock:
 
 def images(subset: str) -> list[Path]:
     """The four-chamber frames of the patients of CAMUS's own `subset`, `training` or `validation`."""
-    names = (camus() / "database_split" / f"subgroup_{subset}.txt").read_text().split()
-    paths = [
-        camus() / "database_nifti" / name / f"{name}_4CH_{phase}.nii.gz" for name in names for phase in ("ED", "ES")
-    ]
+    names = (CAMUS / "database_split" / f"subgroup_{subset}.txt").read_text().split()
+    paths = [CAMUS / "database_nifti" / name / f"{name}_4CH_{phase}.nii.gz" for name in names for phase in ("ED", "ES")]
     return [path for path in paths if path.exists()]
 
 

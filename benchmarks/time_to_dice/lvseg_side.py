@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.phantom_to_real import camus
+from benchmarks.real_data import CAMUS
 from benchmarks.time_to_dice.clock import Clock
 from lvseg import dataset, profiles, training
 from lvseg.prediction import Segmenter
@@ -17,7 +17,7 @@ from lvseg.readers import open_source
 def main(seed: str, network: str, *changes: str) -> None:
     clock = Clock()
     choices: dict[str, Any] = dict(change.split("=") for change in changes)
-    data = f"camus:{camus()}"
+    data = f"camus:{CAMUS}"
     experiment = profiles.experiment("class", data=data, split="own", model=network, seed=int(seed), **choices)
     _, arrays = dataset.load(open_source(data), experiment)
 

@@ -1,0 +1,108 @@
+"""The whole reproduction: notebook 05 once per method and seed, then 06, by Snakemake.
+
+An experiment counts as done only by its receipt, so a killed reproduction goes on and computes nothing twice.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lvseg import dataset, files, paper, profiles, receipts
+from lvseg.errors import ConfigError
+from lvseg.profiles import Experiment
+from lvseg.readers import open_source
+from lvseg.runner import ROOT, TRAINING, RunError, absolute, notebook_path, parameters_of
+
+SNAKEFILE = ROOT / "workflow" / "Snakefile"
+
+
+def plan(
+    profile: str, data: str, methods: list[str], seeds: list[int], changes: Mapping[str, Any]
+) -> dict[str, Experiment]:
+    """The experiments of a reproduction by their folder's name: every method with every seed, seed by seed."""
+    split = "own" if data.startswith("camus") else "patient"
+    choices = {"profile": profile, "data": data, "split": split, **changes}
+    grid = [profiles.experiment(**choices, model=method, seed=seed) for seed in seeds for method in methods]
+    return {experiment.name(): experiment for experiment in grid}
+
+
+def reproduce(
+    profile: str = "class",
+    data: str = "phantom",
+    out: Path = Path(),
+    methods: list[str] | None = None,
+    seeds: list[int] | None = None,
+    changes: Mapping[str, Any] | None = None,
+    workflow_profile: Path | None = None,
+    report: Callable[[str], None] = print,
+) -> Path:
+    """Run 05 once per experiment, then 06, and return the report's `index.html`.
+
+    out: gets `runs/` (a folder per experiment) and `report/`. What has a valid receipt isn't run again.
+    changes: choices that differ from the profile's, for every experiment. workflow_profile: a Snakemake profile, to
+    run on a cluster instead of here. Raises `lvseg.LvsegError` for wrong choices, bad data, or failed runs.
+    """
+    out = out.resolve()
+    if profile not in profiles.SEEDS:
+        raise ConfigError(f"profile {profile!r} doesn't exist; choose one of: {', '.join(profiles.SEEDS)}")
+    grid = plan(
+        profile,
+        absolute(data),
+        methods or list(paper.METHODS),
+        seeds or list(profiles.SEEDS[profile]),
+        changes or {},
+    )
+    frames = open_source(absolute(data))
+    report(f"{len(grid)} experiments on {len(frames)} frames of {data}; preparing the frames")
+    # Bad data is refused before any run starts, and every run finds the frames prepared.
+    data_of = {name: dataset.checksum(frames, experiment) for name, experiment in grid.items()}
+    runs = out / "runs"
+    with files.locked(runs):
+        for name, experiment in grid.items():
+            if receipts.valid(runs / name, experiment, data_of[name]) is None:
+                (runs / name / "notebook.ipynb").unlink(missing_ok=True)
+            _write_if_new(runs / name / "parameters.json", _notebook_parameters(experiment, runs / name))
+        plan_of = {"python": sys.executable, "memory_mb": profiles.MEMORY_MB[profile], "runs": list(grid)}
+        _write_if_new(runs / "plan.json", plan_of)
+        _snakemake(out, workflow_profile)
+    return out / "report" / "index.html"
+
+
+def _write_if_new(path: Path, value: Any) -> None:
+    """Write JSON, but leave a file that says the same: the workflow goes by its time."""
+    if not path.exists() or files.read_json(path) != value:
+        files.write_json(path, value)
+
+
+def _notebook_parameters(experiment: Experiment, folder: Path) -> dict[str, Any]:
+    """05's parameters for one experiment: those it has by name, and `changes` for what differs from the profile.
+
+    The precision is always among them: `auto` may mean another one on the machine that runs the notebook.
+    """
+    chosen = experiment.model_dump()
+    own = {k: chosen[k] for k in parameters_of(notebook_path(TRAINING)) if k in chosen}
+    usual = profiles.experiment(**own).model_dump()
+    changes = {k: v for k, v in chosen.items() if usual[k] != v or k == "precision"}
+    return {**own, "changes": changes, "folder": str(folder)}
+
+
+def _snakemake(out: Path, workflow_profile: Path | None) -> None:
+    """Run the workflow in `out`; raises `RunError` that names the runs which didn't finish."""
+    plan_file, log = out / "runs" / "plan.json", out / "runs" / "snakemake.log"
+    command = [sys.executable, "-m", "lvseg.lifeline", "snakemake", "--snakefile", str(SNAKEFILE)]
+    command += ["--configfile", str(plan_file), "--directory", str(out), "--cores", "all", "--keep-going"]
+    # Our lock and our receipts decide what is done: they outlive a kill, Snakemake's own notes may not.
+    command += ["--quiet", "all", "--nolock", "--ignore-incomplete", "--rerun-triggers", "mtime"]
+    if workflow_profile is not None:
+        command += ["--profile", str(workflow_profile)]
+    with log.open("w") as stderr:
+        status = subprocess.run(command, stderr=stderr).returncode
+    if status:
+        runs = files.read_json(plan_file)["runs"]
+        failed = [name for name in runs if not (out / "runs" / name / "notebook.ipynb").exists()]
+        which = f"not finished: {', '.join(failed)}" if failed else "the report (06_results) failed"
+        raise RunError(f"{which}; the same command goes on from there, details in {log}")
