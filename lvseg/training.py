@@ -298,7 +298,7 @@ def _resume(folder: Path, identity: str, variables: list, report: Report) -> _Pr
     try:
         with np.load(path) as state:
             if str(state["identity"]) != identity:
-                report(f"{folder.name}: {path.name} is of other data or another backend; training from the beginning")
+                report(f"{folder.name}: {path.name} is of other choices, data or backend; training from the beginning")
                 return _Progress()
             for i, variable in enumerate(variables):
                 variable.assign(state[f"v{i}"])

@@ -86,7 +86,8 @@ def test_dice_loss_is_keras_own_but_for_the_added_1():
 def test_any_logits_and_soft_labels_in_double_precision(labels, logits):
     for reduction, name in ((np.mean, "mean"), (np.sum, "sum")):
         ours = losses.combined_loss(0.5, 2.0, reduction=name)(labels, logits)
-        rounding = 2 * 2**-23 * float(np.abs(logits).max()) * (labels.size if name == "sum" else 1)  # of logit times label
+        pixels = labels.size if name == "sum" else 1
+        rounding = 2 * 2**-23 * float(np.abs(logits).max()) * pixels  # of logit times label
         expected = in_double(labels, logits, 0.5, 2.0, reduction)
         assert numbers(ours)[0] == pytest.approx(expected, rel=1e-5, abs=1e-6 + rounding)
 

@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from lvseg import DataError, paper, profiles, receipts, report
 
@@ -88,6 +89,16 @@ def test_table2_by_hand(tmp_path):
     assert "hd95_mm" not in rows[0]
     low, high = rows[0]["dice"]["ci95"]
     assert low < rows[0]["dice"]["mean"] < high
+
+
+def test_table2s_interval_is_by_patient(tmp_path):
+    """All frames of a patient score the same: the interval is the t interval of ten patients, not of 40 frames."""
+    (run, *_) = made_up(tmp_path, dict.fromkeys(METHODS, 0.9))
+    of_patient = dict(zip(sorted(set(run.frames.patient)), np.linspace(0.80, 0.98, 10), strict=True))
+    run.frames["dice"] = run.frames.patient.map(of_patient)
+    (row,) = report.table2([run])
+    values = np.array(list(of_patient.values()))
+    assert row["dice"]["ci95"] == pytest.approx(stats.t.interval(0.95, 9, values.mean(), stats.sem(values)), abs=0.004)
 
 
 def test_frames_without_a_distance_are_counted_not_dropped_in_silence(tmp_path):

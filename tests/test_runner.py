@@ -16,8 +16,8 @@ import pytest
 from conftest import lvseg
 from nbformat.v4 import new_code_cell, new_notebook
 
-from lvseg import ConfigError, receipts, runner
-from lvseg.reproduction import plan
+from lvseg import ConfigError, DataError, profiles, receipts, runner
+from lvseg.reproduction import _notebook_parameters, plan, reproduce
 
 
 def test_parameters_are_read_from_the_tagged_cell():
@@ -45,9 +45,17 @@ def test_relative_paths_mean_the_callers_folder(tmp_path, monkeypatch):
     """A notebook's kernel works in the notebook's folder."""
     monkeypatch.chdir(tmp_path)
     Path("mine.json").write_text("{}")
-    given = {"data": "camus:hearts", "split": "mine.json", "folder": "runs/a", "seed": 1}
+    given = {
+        "data": "camus:hearts",
+        "split": "mine.json",
+        "folder": "runs/a",
+        "runs": "runs",
+        "report": "~/r",
+        "seed": 1,
+    }
     found = runner._for_any_folder(given)
     assert found["data"] == f"camus:{tmp_path}/hearts" and found["folder"] == f"{tmp_path}/runs/a"
+    assert found["runs"] == f"{tmp_path}/runs" and found["report"] == str(Path.home() / "r")
     assert found["split"].startswith(f"{tmp_path}/mine.json#") and found["seed"] == 1
     assert runner._for_any_folder({"data": "phantom", "split": "patient", "folder": ""}) == {
         "data": "phantom",
@@ -104,6 +112,32 @@ def test_plan_has_every_method_with_every_seed_once():
     }
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"epochs": 3, "clip_limit": 1.0}, {"precision": "bfloat16"}, {"split": "frame", "attention": "cbam"}],
+)
+def test_the_notebook_gets_the_planned_experiment(tmp_path, changes):
+    planned = profiles.experiment("class", model="resunet", seed=2, **changes)
+    given = _notebook_parameters(planned, tmp_path)
+    runner.check_parameters(runner.notebook_path("05"), given)
+    assert given.pop("folder") == str(tmp_path)
+    assert profiles.experiment(**{k: v for k, v in given.items() if k != "changes"}, **given["changes"]) == planned
+    assert given["changes"]["precision"] == planned.precision
+
+
+def test_a_folder_that_another_reproduction_writes_is_refused(tmp_path, monkeypatch):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "import sys, time\nfrom pathlib import Path\nfrom lvseg import files\n"
+         "with files.locked(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)", tmp_path / "runs"],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(DataError, match="another process is writing here"):
+        reproduce("smoke", out=tmp_path, report=lambda line: None)
+    holder.kill()
+    holder.wait()
+
+
 def test_a_finished_reproduction_is_not_run_again(reproduction):
     def times():
         return {
@@ -151,13 +185,14 @@ def test_kills_lose_nothing_and_change_nothing(reproduction, tmp_path):
     def finished():
         return {path.parent.name: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/receipt.json")}
 
-    def kernel_training(process):
-        histories = {path.parent.name for path in tmp_path.glob("runs/*/experiment.json")}
-        return bool(histories - finished().keys()) and bool(_below(process, "ipykernel"))
+    def kernel_training(process, since):
+        """A network has learned since then, and kept its state."""
+        states = [path.stat().st_mtime for path in tmp_path.glob("runs/*/state.npz")]
+        return max(states, default=0) > since and bool(_below(process, "ipykernel"))
 
     # 1. The first kernel that trains is killed: the others go on, the command fails and names the run.
-    process = _start(tmp_path)
-    _wait_for(lambda: kernel_training(process), process)
+    process, began = _start(tmp_path), time.time()
+    _wait_for(lambda: kernel_training(process, began), process)
     _below(process, "ipykernel")[0].kill()
     assert process.wait(300) == 1
     message = process.stderr.read()
@@ -168,14 +203,14 @@ def test_kills_lose_nothing_and_change_nothing(reproduction, tmp_path):
     assert victim in message and not any(name in message for name in kept)
 
     # 2. papermill's own process is killed in the second try.
-    process = _start(tmp_path)
-    _wait_for(lambda: kernel_training(process), process)
+    process, began = _start(tmp_path), time.time()
+    _wait_for(lambda: kernel_training(process, began), process)
     _below(process, "lvseg.cli notebook")[-1].kill()
     assert process.wait(300) == 1 and victim in process.stderr.read()
 
     # 3. The whole process group is killed in the third.
-    process = _start(tmp_path)
-    _wait_for(lambda: kernel_training(process), process)
+    process, began = _start(tmp_path), time.time()
+    _wait_for(lambda: kernel_training(process, began), process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert finished() == kept
@@ -184,6 +219,8 @@ def test_kills_lose_nothing_and_change_nothing(reproduction, tmp_path):
     done = lvseg("reproduce", "--profile", "smoke", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     assert {name: when for name, when in finished().items() if name in kept} == kept
+    assert receipts.read(tmp_path / "runs" / victim)["starts"] == 4
+    assert (tmp_path / "runs" / victim / "log.txt").read_text().count("going on after") == 3
     ours, theirs = (json.loads((folder / "report" / "results.json").read_text()) for folder in (tmp_path, reproduction))
     for part in ("table1", "table2", "claims"):
         assert ours[part] == theirs[part]

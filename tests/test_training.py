@@ -10,13 +10,29 @@ import textwrap
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.special
 
-from lvseg import ConfigError, DataError, costs, dataset, files, machine, networks, profiles, receipts, training
+from lvseg import (
+    ConfigError,
+    DataError,
+    costs,
+    dataset,
+    devices,
+    files,
+    machine,
+    networks,
+    prediction,
+    profiles,
+    receipts,
+    training,
+)
 from lvseg.backend import keras
 from lvseg.readers import open_source
+from lvseg.report import Run
 
 ROOT = Path(__file__).parents[1]
 TINY = {"model": "unet", "max_frames": 8, "size": 32, "batch": 4}
@@ -62,6 +78,57 @@ def test_a_receipt_holds_only_for_its_experiment_its_data_and_its_files(finished
         subprocess.run(["cp", "-r", folder, copy], check=True)
         (copy / name).write_bytes((copy / name).read_bytes() + b" ")
         assert receipts.valid(copy, experiment, data) is None, name
+
+
+def test_another_experiment_in_a_folder_is_refused_and_nothing_is_lost(finished):
+    _, folder, _, _ = finished
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(DataError, match="holds another experiment; choose another folder"):
+        training.run(profiles.experiment("smoke", **TINY, epochs=4), folder, lambda line: None)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_state_that_a_kill_left_beside_the_receipt_is_removed(finished):
+    experiment, folder, receipt, _ = finished
+    (folder / "state.npz").write_bytes(b"of the last step")
+    assert training.run(experiment, folder, lambda line: None) == receipt
+    assert not (folder / "state.npz").exists()
+
+
+@pytest.fixture(scope="module")
+def squares(tmp_path_factory) -> tuple[Path, dict[str, np.ndarray]]:
+    """Ten patients whose LV is a bright rectangle in noise, as pictures named by numbers; and their masks by name."""
+    folder, rng, masks = tmp_path_factory.mktemp("squares"), np.random.default_rng(0), {}
+    for number in range(30):
+        mask = np.zeros((48, 64), bool)
+        row, column = rng.integers(6, 18), rng.integers(6, 26)
+        mask[row : row + 20, column : column + 26] = True
+        image = np.where(mask, 170, 60) + rng.integers(-40, 40, mask.shape)
+        name = f"{number:04}"
+        masks[name] = mask
+        for ending, values in (("", image), ("_mask", mask * 255)):
+            cv2.imwrite(str(folder / f"{name}{ending}.png"), values.astype(np.uint8))
+    return folder, masks
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_run_learns_and_keeps_what_it_learned(squares, tmp_path, precision):
+    """Masks on disk against the drawn rectangles; the network on disk is the scored one, with float32 activations."""
+    folder, drawn = squares
+    experiment = profiles.experiment(
+        "smoke", model="unet", data=f"images:{folder}", size=32, max_frames=None, epochs=12, precision=precision
+    )
+    training.run(experiment, tmp_path, lambda line: None)
+    run = Run.load(tmp_path)
+    network = keras.saving.load_model(tmp_path / "weights.keras", compile=False)
+    assert {layer.compute_dtype for layer in network.layers} == {"float32"}
+    again = prediction.Segmenter(network.predict_on_batch, experiment)
+    assert len(run.frames) == 6
+    for name in run.frames.frame:
+        mask, truth = run.mask(name), drawn[name]
+        assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.85, name
+        image = cv2.imread(str(folder / f"{name}.png"), cv2.IMREAD_GRAYSCALE)
+        np.testing.assert_array_equal(next(iter(again.masks([image]))), mask)
 
 
 def test_a_folder_that_another_process_writes_is_refused(tmp_path):
@@ -139,13 +206,47 @@ def test_fewer_frames_than_a_batch_and_a_rate_of_zero(ramp, tmp_path):
         np.testing.assert_array_equal(trained.numpy(), untrained.numpy())
 
 
+def test_another_seed_starts_from_other_weights(ramp, tmp_path):
+    first, second = (fit(ramp, tmp_path / str(seed), rate=0, epochs=1, seed=seed)[0] for seed in (0, 1))
+    kernels = [network.get_layer("block_1_conv1").get_weights()[0] for network in (first, second)]
+    assert not np.allclose(*kernels)
+
+
+def test_the_rate_warms_up_and_decays_along_a_cosine():
+    """Of 100 steps: a twentieth of the peak, the peak after 10, half of it midway through the rest, a thousandth."""
+    experiment = profiles.experiment("class", epochs=10, rate=2e-3)
+    rate = training._optimizer(experiment, 10)._learning_rate
+    expected = {0: 1e-4, 5: 1.05e-3, 10: 2e-3, 55: 2e-3 * (1 + 1e-3) / 2, 100: 2e-6}
+    for step, value in expected.items():
+        assert float(rate(step)) == pytest.approx(value, rel=1e-4), step
+    constant = training._optimizer(profiles.experiment("paper"), 10)
+    assert float(constant.learning_rate) == pytest.approx(1e-4)
+
+
+def test_decay_and_clipping_are_those_of_the_experiment():
+    usual = training._optimizer(profiles.experiment("class", weight_decay=0.02, clip_norm=3.0), 10)
+    assert isinstance(usual, keras.optimizers.AdamW) and (usual.weight_decay, usual.global_clipnorm) == (0.02, 3.0)
+    published = training._optimizer(profiles.experiment("paper"), 10)
+    assert type(published) is keras.optimizers.Adam and published.global_clipnorm is None
+    assert published.weight_decay is None and published.gradient_accumulation_steps is None
+
+
+def test_the_loss_is_the_experiments(ramp, tmp_path):
+    """alpha Dice loss + beta summed cross-entropy, in double precision by SciPy, of the untrained network's logits."""
+    choices = {"alpha": 0.5, "beta": 3.0, "cross_entropy": "sum", "batch": 8, "epochs": 1, "batch_norm": False}
+    network, (seen,) = fit(ramp, tmp_path, rate=0, **choices)
+    found = networks.logits(network).predict_on_batch(dataset.to_network(ramp.image, 1)).astype(float)
+    labels, probabilities = dataset.to_network(ramp.mask, 1).astype(float), scipy.special.expit(found)
+    dice = 1 - (2 * (labels * probabilities).sum((1, 2, 3)) + 1) / ((labels + probabilities).sum((1, 2, 3)) + 1)
+    entropy = -(labels * scipy.special.log_expit(found) + (1 - labels) * scipy.special.log_expit(-found))
+    assert seen == pytest.approx((0.5 * dice + 3 * entropy.sum((1, 2, 3))).mean(), rel=1e-4)
+
+
 def test_a_huge_rate_ends_soundly(ramp, tmp_path):
-    """Adam's steps are as large as the rate, so weights of a million: a finite loss, or a sentence."""
-    try:
-        _, seen = fit(ramp, tmp_path, rate=1e6, epochs=4)
-        assert np.isfinite(seen).all() and len(seen) == 4
-    except ConfigError as error:
-        assert "choose a smaller rate than 1000000.0" in str(error)
+    """Adam's steps are as large as the rate, so weights of a million, and losses beyond a billion, which are finite."""
+    network, seen = fit(ramp, tmp_path, rate=1e6, epochs=4)
+    assert len(seen) == 4 and np.isfinite(seen).all() and max(seen) > 1e9
+    assert all(np.isfinite(weight).all() for weight in network.get_weights())
 
 
 @pytest.mark.parametrize("clip_norm", [0.0, 1.0])
@@ -349,12 +450,19 @@ experiment = profiles.experiment(
 found, both = {}, keras.distribution.list_devices()
 for devices in (both, both[:1]):
     keras.distribution.list_devices = lambda: devices
-    lines, losses = [], []
-    network = training.fit(
-        arrays, experiment, Path(folder, str(len(devices))), lines.append,
-        lambda network, history: losses.append(history[-1]["loss"]),
-    )
+    lines, losses, seen = [], [], []
+
+    def look(network, history):
+        losses.append(history[-1]["loss"])
+        seen.append(np.array(network.predict_on_batch(dataset.to_network(arrays.image[:3], 1))))
+
+    network = training.fit(arrays, experiment, Path(folder, str(len(devices))), lines.append, look)
+    unwatched = training.fit(arrays, experiment, Path(folder, f"unwatched {len(devices)}"), lines.append)
+    for one, other in zip(network.get_weights(), unwatched.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
     prediction = network.predict_on_batch(dataset.to_network(arrays.image[:3], 1))
+    np.testing.assert_allclose(seen[-1], prediction, atol=1e-6)
+    assert np.abs(seen[0] - seen[-1]).max() > 1e-4
     found[len(devices)] = [lines[0], losses, np.asarray(prediction).ravel().tolist()]
     network.save(Path(folder, f"{len(devices)}.keras"))
 print(json.dumps(found))
@@ -383,6 +491,25 @@ def test_two_devices_compute_what_one_does(ramp, tmp_path, backend):
         keras.saving.load_model(tmp_path / f"{count}.keras", compile=False).get_config() for count in (1, 2)
     ]
     assert configurations[0] == configurations[1]
+
+
+@pytest.mark.parametrize(
+    ("size", "available", "count"), [(6, 1, 1), (6, 2, 2), (6, 4, 3), (7, 4, 1), (9, 2, 1), (16, 8, 8)]
+)
+def test_as_many_devices_as_share_a_batch_evenly(monkeypatch, size, available, count):
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: [f"cpu:{i}" for i in range(available)])
+    monkeypatch.setattr(devices._SeveralDevices, "_distribution", lambda self, chosen: chosen)
+    monkeypatch.setattr(devices._SeveralTensorFlowDevices, "_distribution", lambda self, chosen: chosen)
+    assert devices.choose(profiles.experiment("paper"), size).count == count
+
+
+@pytest.mark.parametrize(
+    "change", [{"clip_norm": 1.0}, {"accumulate": 2}, {"parts": 2}, {"precision": "float16"}], ids=str
+)
+def test_tensorflow_takes_one_device_where_keras_would_treat_each_by_itself(monkeypatch, change):
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0", "cpu:1"])
+    monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
+    assert devices.choose(profiles.experiment("paper", **change), 4).count == 1
 
 
 def test_an_atomic_write_leaves_the_old_file_or_the_new(tmp_path):
