@@ -1,4 +1,4 @@
-"""Run all benchmarks, or the named ones; print a table and add the rows to `benchmarks/results.json`.
+"""Run all benchmarks (`gpu` only where there is one), or the named ones; print and keep their rows in `results.json`.
 
 `python -m benchmarks.realism` and `python -m benchmarks.ablation` are studies of the phantom, run by themselves.
 """
@@ -9,6 +9,7 @@ import sys
 from importlib import import_module
 
 from benchmarks.table import publish
+from lvseg import machine
 from lvseg.errors import LvsegError
 
 BENCHMARKS = (
@@ -30,7 +31,7 @@ BENCHMARKS = (
 
 
 def main() -> None:
-    names = sys.argv[1:] or BENCHMARKS
+    names = sys.argv[1:] or [name for name in BENCHMARKS if name != "gpu" or machine.gpu()]
     if unknown := [name for name in names if name not in BENCHMARKS]:
         sys.exit(f"benchmark {unknown[0]!r} doesn't exist; choose among: {', '.join(BENCHMARKS)}")
     problems = []

@@ -55,13 +55,16 @@ def row(name: str, unit: str, values: Mapping[str, list[float]], case: str = "",
 
 
 def publish(found: dict[str, Any]) -> None:
-    """Print a row and put it in `results.json`, in place of an older one of that name and case."""
+    """Print a row and put it in `results.json`, in place of an older one of that name, case, machine and peers."""
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
-    same = (found["name"], found["case"])
-    files.write_json(RESULTS, [*(r for r in kept if (r["name"], r.get("case", "")) != same), found])
+    files.write_json(RESULTS, [*(older for older in kept if _key(older) != _key(found)), found])
     peers = ", ".join(f"{who} {value:.4g}" for who, value in found["peers"].items()) or "no peer"
     low, high = found["spread"]
     ours = f"{found['value']:.4g} {found['unit']} ({low:.4g} to {high:.4g}, n = {found['n']})"
     short = ", ".join(f"{who} {runs}" for who, runs in found.get("unreached", {}).items() if runs)
     never = f"; runs that never reached it: {short}" if short else ""
     print(f"{found['name']:14} {found['case']}: {ours}; {peers}{never}", flush=True)
+
+
+def _key(found: dict[str, Any]) -> tuple:
+    return found["name"], found.get("case", ""), found["machine"], sorted(found["peers"])
