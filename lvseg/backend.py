@@ -29,13 +29,27 @@ def _muted() -> Iterator[None]:
         os.close(kept)
 
 
-if "KERAS_BACKEND" not in os.environ and find_spec("tensorflow") is None and find_spec("jax"):
-    os.environ["KERAS_BACKEND"] = "jax"
+@contextmanager
+def _without_jax() -> Iterator[None]:
+    """Let `import jax` fail within: TensorFlow loads it where it is installed, for a converter, at a cost of 105 MB."""
+    needed = os.environ["KERAS_BACKEND"] == "jax" or "jax" in sys.modules
+    if not needed:
+        sys.modules["jax"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if not needed:
+            del sys.modules["jax"]
+
+
+if "KERAS_BACKEND" not in os.environ:
+    only_jax = find_spec("tensorflow") is None and find_spec("jax")
+    os.environ["KERAS_BACKEND"] = "jax" if only_jax else "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # TensorFlow takes a whole GPU otherwise
 
 machine.limit_arenas()  # before there are threads
-with _muted():
+with _muted(), _without_jax():
     import keras
     from keras import KerasTensor, layers, ops
 

@@ -83,3 +83,27 @@ def test_other_backends_compute_what_tensorflow_computes(backend, saved, tensorf
     for name, values in tensorflow.items():
         np.testing.assert_allclose(found[name], values, atol=1e-4, rtol=1e-4, err_msg=f"{backend}: {name}")
         assert np.ptp(values) > 1e-3 or values.size == 1
+
+
+def in_a_new_process(code: str, **environment: str) -> list[str]:
+    """The lines that Python prints for `code`."""
+    free = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**free, **environment})
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.splitlines()
+
+
+def test_the_backend_is_tensorflow_whatever_a_file_at_home_says(tmp_path):
+    """Keras would go by `keras.json`; here only `KERAS_BACKEND` counts, so that a class computes alike."""
+    (tmp_path / "keras.json").write_text('{"backend": "jax"}')
+    code = "from lvseg.backend import keras; print(keras.backend.backend())"
+    assert in_a_new_process(code, KERAS_HOME=str(tmp_path)) == ["tensorflow"]
+
+
+def test_tensorflow_does_not_load_jax_but_anyone_may():
+    """It costs 105 MB; whoever imports JAX before or after Keras has it whole."""
+    pytest.importorskip("jax")
+    after = "import sys; from lvseg.backend import keras; print('jax' in sys.modules); "
+    use = "import jax; print(float(jax.numpy.ones(3).sum()))"
+    assert in_a_new_process(after + use) == ["False", "3.0"]
+    assert in_a_new_process(use + "; " + after) == ["3.0", "True"]
