@@ -30,16 +30,18 @@ def _muted() -> Iterator[None]:
 
 
 @contextmanager
-def _without_jax() -> Iterator[None]:
-    """Let `import jax` fail within: TensorFlow loads it where it is installed, for a converter, at a cost of 105 MB."""
-    needed = os.environ["KERAS_BACKEND"] == "jax" or "jax" in sys.modules
-    if not needed:
-        sys.modules["jax"] = None  # type: ignore[assignment]
+def _without_extras() -> Iterator[None]:
+    """Let JAX and scikit-learn count as not installed within, where nothing needs them.
+
+    TensorFlow and Keras load them for a converter and for wrappers that nobody here uses: 150 MB, and a second.
+    """
+    unneeded = {"jax", "sklearn"} - sys.modules.keys() - {os.environ["KERAS_BACKEND"]}
+    sys.modules.update(dict.fromkeys(unneeded))  # type: ignore[arg-type]
     try:
         yield
     finally:
-        if not needed:
-            del sys.modules["jax"]
+        for name in unneeded:
+            del sys.modules[name]
 
 
 if "KERAS_BACKEND" not in os.environ:
@@ -49,7 +51,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # TensorFlow takes a whole GPU otherwise
 
 machine.limit_arenas()  # before there are threads
-with _muted(), _without_jax():
+with _muted(), _without_extras():
     import keras
     from keras import KerasTensor, layers, ops
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from lvseg import metrics
 from lvseg.errors import ConfigError, DataError
@@ -108,6 +108,8 @@ def bootstrap_ci(
     sums, frames = _per_patient(values, patients)
     if len(sums) < 2:
         return math.nan, math.nan
+    from scipy import stats  # not above: training scores frames too, and needn't have these 35 MB
+
     interval = stats.bootstrap(
         (sums, frames),
         lambda total, count, axis: total.sum(axis=axis) / count.sum(axis=axis),
@@ -161,13 +163,15 @@ def paired_difference(
 
 def _expanded_level(level: float, patients: int) -> float:
     """The level of the percentile interval that covers as often as a t interval at `level` would."""
-    quantile = stats.t.ppf((1 + level) / 2, patients - 1) * math.sqrt(patients / (patients - 1))
-    return float(2 * stats.norm.cdf(quantile) - 1)
+    quantile = special.stdtrit(patients - 1, (1 + level) / 2) * math.sqrt(patients / (patients - 1))
+    return float(2 * special.ndtr(quantile) - 1)
 
 
 def _sign_flip_p(sums: np.ndarray, n: int, seed: int) -> float:
     if len(sums) < 2:
         return math.nan
+    from scipy import stats
+
     test = stats.permutation_test((sums,), np.sum, permutation_type="samples", vectorized=True, n_resamples=n, rng=seed)
     return float(test.pvalue)
 

@@ -100,10 +100,14 @@ def test_the_backend_is_tensorflow_whatever_a_file_at_home_says(tmp_path):
     assert in_a_new_process(code, KERAS_HOME=str(tmp_path)) == ["tensorflow"]
 
 
-def test_tensorflow_does_not_load_jax_but_anyone_may():
-    """It costs 105 MB; whoever imports JAX before or after Keras has it whole."""
-    pytest.importorskip("jax")
-    after = "import sys; from lvseg.backend import keras; print('jax' in sys.modules); "
-    use = "import jax; print(float(jax.numpy.ones(3).sum()))"
-    assert in_a_new_process(after + use) == ["False", "3.0"]
-    assert in_a_new_process(use + "; " + after) == ["3.0", "True"]
+@pytest.mark.parametrize(
+    ("package", "use"),
+    [("jax", "jax.numpy.ones(3).sum()"), ("sklearn", "sklearn.metrics.accuracy_score([1, 1], [1, 0]) * 6")],
+)
+def test_keras_does_not_load_what_nobody_needs_but_anyone_may(package, use):
+    """They cost 150 MB; whoever imports them before or after Keras has them whole."""
+    pytest.importorskip(package)
+    ours = f"import sys; from lvseg.backend import keras; print({package!r} in sys.modules); "
+    theirs = f"import {package}, sklearn.metrics; print(float({use})); "
+    assert in_a_new_process(ours + theirs) == ["False", "3.0"]
+    assert in_a_new_process(theirs + ours) == ["3.0", "True"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -519,6 +520,15 @@ def test_an_atomic_write_leaves_the_old_file_or_the_new(tmp_path):
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_under_the_cache_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("LVSEG_CACHE", str(tmp_path))
+    said = f"{tmp_path}: can't be written .No space left on device.; free some space"
+    with pytest.raises(DataError, match=said), files.scratch() as file:
+        file.write(b"some")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_lifeline_ends_with_its_parent(tmp_path):
