@@ -15,12 +15,15 @@ from typing import Any
 
 import psutil
 
+from benchmarks.real_data import CAMUS
 from benchmarks.table import publish, row
 from lvseg import runner
 
 
 def measure(*cases: str) -> Iterator[dict[str, Any]]:
     """A row per notebook, by papermill as the runner does it, and one method through `lvseg reproduce`, with 06.
+
+    The latter also on CAMUS, where `benchmarks.real_data` finds it.
 
     cases: only these rows, such as `03_network` or `reproduce class`.
     """
@@ -42,6 +45,8 @@ def _commands() -> dict[str, tuple[str, ...]]:
         commands[f"{runner.TRAINING} {profile}"] = ("notebook", runner.TRAINING, *choices)
         choices = ("--profile", profile, "--model", "improved_resunet", "--seed", "0", "--out", "SCRATCH")
         commands[f"reproduce {profile}"] = ("reproduce", *choices)
+    if CAMUS.is_dir():
+        commands["reproduce class, CAMUS"] = (*commands["reproduce class"], "--data", f"camus:{CAMUS}")
     return commands
 
 

@@ -8,7 +8,6 @@ that a step depends on (weights, moving averages, the optimiser's state) is kept
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib
 import json
 import math
@@ -102,8 +101,7 @@ def _run(
     split.save(folder / "split.json")
 
     network = _in_float32(fit(arrays, experiment, folder, report, each_epoch), experiment)
-    gc.collect()  # the compiled step, which refers to itself
-    machine.release_memory()
+    machine.release_memory()  # that the compiled step took
     started = time.monotonic()
     with files.atomic(folder / "weights.keras") as temporary:
         network.save(temporary)
