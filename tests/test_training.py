@@ -117,7 +117,7 @@ def test_a_run_learns_and_keeps_what_it_learned(squares, tmp_path, precision):
     """Masks on disk against the drawn rectangles; the network on disk is the scored one, with float32 activations."""
     folder, drawn = squares
     experiment = profiles.experiment(
-        "smoke", model="unet", data=f"images:{folder}", size=32, max_frames=None, epochs=12, precision=precision
+        "smoke", model="unet", data=f"images:{folder}", size=32, max_frames=None, epochs=40, precision=precision
     )
     training.run(experiment, tmp_path, lambda line: None)
     run = Run.load(tmp_path)
