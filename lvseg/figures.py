@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.path import Path
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from lvseg import clahe, paper
 
@@ -224,16 +225,26 @@ def lines(x: Sequence[float], values: Mapping[str, Sequence[float]], xlabel: str
     return figure
 
 
-def curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
-    """Training loss by epoch: one colour per method, one line per seed. Histories have columns `epoch` and `loss`."""
-    figure = Figure(figsize=(7, 3.6), layout="constrained")
-    axes = figure.subplots()
+def curves(histories: Mapping[str, Sequence[pd.DataFrame]], held_out: Sequence[tuple[int, float]] = ()) -> Figure:
+    """Training loss by epoch: one colour per method, one line per seed. Histories have columns `epoch` and `loss`.
+
+    held_out: (epoch, mean Dice) on frames that don't train, drawn beside where there are any.
+    """
+    figure = Figure(figsize=(10 if held_out else 7, 3.6), layout="constrained")
+    axes, *beside = figure.subplots(1, 2 if held_out else 1, squeeze=False)[0]
     for method, runs in histories.items():
         for number, history in enumerate(runs):
             label = paper.METHODS.get(method, method) if number == 0 else None
             axes.plot(history.epoch, history.loss, color=COLOURS.get(method), alpha=0.8, label=label)
     axes.set(xlabel="epoch", ylabel="training loss (Eq. 5)", yscale="log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.legend()
+    for other in beside:
+        other.plot(*zip(*held_out, strict=True), color=PREDICTED, marker=".")
+        other.set(xlabel="epoch", ylabel="Dice of held-out frames (Eq. 6)", xlim=axes.get_xlim(), ylim=(0, 1))
+        other.grid(alpha=0.3)
     return figure
 
 

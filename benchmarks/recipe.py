@@ -1,0 +1,146 @@
+"""What each ingredient of the class recipe is worth: U-Nets on real hearts, each trained without one of them.
+
+`python -m benchmarks.recipe` prints the table of docs/training.md, in about an hour on two cores; with names of
+ingredients, only those rows. Only CAMUS's training patients take part: every eighth is scored, the others train. The
+seeds say how much is chance. `TIME_ONLY` changes no score, so two epochs of one seed are enough.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.real_data import CAMUS
+from lvseg import dataset, evaluation, profiles, training
+from lvseg.backend import keras
+from lvseg.prediction import Segmenter
+from lvseg.readers import open_source
+
+SEEDS = (0, 1, 2)
+AVERAGED = 6
+"""The last quarter of the epochs: the mean of their weights is an alternative to the last epoch's."""
+
+CHOICES: dict[str, dict[str, Any]] = {
+    "nothing: the class profile": {},
+    "warm-up and decay: a constant rate": {"schedule": "constant"},
+    "the high rate: a third of it": {"rate": 1e-3},
+    "quick batch statistics: Keras's momentum of 0.99": {"bn_momentum": 0.99},
+    "weight decay": {"weight_decay": 0.0},
+    "clipped gradients": {"clip_norm": 0.0},
+    "augmentation": {"augment": "none"},
+    "one orientation: mirror images too": {"augment": "mirrored"},
+    "CLAHE": {"clahe": "none"},
+    "the Dice loss: cross-entropy alone": {"alpha": 0.0},
+    "cross-entropy: the Dice loss alone": {"beta": 0.0},
+    "half of the epochs": {"epochs": 12},
+    "bfloat16: float32": {"precision": "float32"},
+    "two parts: the whole batch": {"parts": 1},
+}
+"""The choices of each row that differ from the class profile's, by what the row goes without."""
+
+TIME_ONLY = ("a thread that makes batches", "the compiled step")
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--one"]:
+        print(json.dumps(_train(sys.argv[2], int(sys.argv[3]))))
+        return
+    print(f"| without | Dice by seed | of the last {AVERAGED} epochs' mean weights | s an epoch |")
+    print("| --- | --- | --- | --- |")
+    for name in sys.argv[1:] or (*CHOICES, *TIME_ONLY):
+        runs = [_in_own_process(name, seed) for seed in (SEEDS if name in CHOICES else SEEDS[:1])]
+        dice, averaged = (" ".join(f"{run[key]:.3f}" for run in runs if key in run) for key in ("dice", "averaged"))
+        seconds = statistics.median(run["seconds"] for run in runs)
+        print(f"| {name} | {dice} | {averaged} | {seconds:.2f} |", flush=True)
+
+
+def _in_own_process(name: str, seed: int) -> dict[str, float]:
+    """TensorFlow takes its number of threads once a process."""
+    command = [sys.executable, "-m", "benchmarks.recipe", "--one", name, str(seed)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed: {done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _train(name: str, seed: int) -> dict[str, float]:
+    """Seconds an epoch (median, without the first, which compiles), and where it can differ, mean Dice."""
+    frames = [frame for frame in open_source(f"camus:{CAMUS}") if frame.subset == "training"]
+    held_out = set(sorted({frame.patient for frame in frames})[::8])
+    train, test = (tuple(f.name for f in frames if (f.patient in held_out) == side) for side in (False, True))
+    weights: deque[list[np.ndarray]] = deque(maxlen=AVERAGED)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        dataset.Split("patient", 0, train, test).save(folder / "split of training patients.json")
+        choices = CHOICES.get(name, {"epochs": 2})
+        experiment = profiles.experiment(
+            "class", model="unet", data=f"camus:{CAMUS}", split=str(folder / "split of training patients.json"),
+            seed=seed, **choices,
+        )  # fmt: skip
+        with _without(name):
+            training.run(
+                experiment, folder / "run", lambda line: None, lambda network, _: weights.append(network.get_weights())
+            )
+        seconds = float(pd.read_csv(folder / "run" / "history.csv").seconds[1:].median())
+        if name in TIME_ONLY:
+            return {"seconds": seconds}
+        network = keras.saving.load_model(folder / "run" / "weights.keras", compile=False)
+        network.set_weights([np.mean(epochs, axis=0) for epochs in zip(*weights, strict=True)])
+        tested = [frame for frame in frames if frame.patient in held_out]
+        averaged, _ = evaluation.evaluate(Segmenter(network.predict_on_batch, experiment).masks, tested)
+        last = pd.read_csv(folder / "run" / "frames.csv")
+    return {"seconds": seconds, "dice": float(last.dice.mean()), "averaged": float(averaged.dice.mean())}
+
+
+def _without(name: str) -> Any:
+    """What has no choice of its own is taken away here."""
+    if name == "a thread that makes batches":
+        return mock.patch.object(dataset, "ThreadPoolExecutor", _Immediately)
+    if name == "the compiled step":
+        return mock.patch.object(training, "_trainer", _eager(training._trainer))
+    return contextlib.nullcontext()
+
+
+class _Immediately:
+    """An executor that does its work when it is asked to."""
+
+    def __init__(self, workers: int):
+        pass
+
+    def __enter__(self) -> _Immediately:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def submit(self, work: Any, *arguments: Any) -> Future:
+        done: Future = Future()
+        done.set_result(work(*arguments))
+        return done
+
+
+def _eager(make: Any) -> Any:
+    """Trainers that execute layer by layer."""
+
+    def made(*arguments: Any) -> Any:
+        trainer = make(*arguments)
+        trainer.run_eagerly = True
+        return trainer
+
+    return made
+
+
+if __name__ == "__main__":
+    main()
