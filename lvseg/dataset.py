@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -156,6 +156,10 @@ def _of_split(frames: Sequence[Frame], split: Split) -> list[Frame]:
     return [frame for frame in frames if frame.name in used]
 
 
+Batch = tuple[Any, Any]
+"""Images and labels, float32 (batch, size, size, channels or 1) in 0..1: NumPy arrays, or tensors of the backend."""
+
+
 class Arrays(NamedTuple):
     """Preprocessed frames, uint8 (n, size, size); a mask holds the share of each pixel that is LV, 0..255.
 
@@ -172,6 +176,10 @@ class Arrays(NamedTuple):
             for frame in array:
                 digest.update(frame.tobytes())
         return digest.hexdigest()
+
+    def batch(self, chosen: np.ndarray, channels: int) -> Batch:
+        """The chosen frames as they are: images with their `channels`, and labels."""
+        return to_network(self.image[chosen], channels), to_network(self.mask[chosen], 1)
 
 
 def preprocess(image: np.ndarray, experiment: Experiment) -> np.ndarray:
@@ -283,10 +291,8 @@ def to_network(image: np.ndarray, channels: int) -> np.ndarray:
     return np.repeat(scaled, channels, axis=-1) if channels > 1 else scaled
 
 
-def batches(
-    arrays: Arrays, experiment: Experiment, epoch: int, first_step: int = 0
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """One epoch's batches (images, labels), float32 (batch, size, size, channels or 1), labels in 0..1.
+def batches(arrays: Arrays, experiment: Experiment, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+    """One epoch's batches of `arrays`, or of what `lvseg.devices.OneDevice.keep` made of them.
 
     Order and augmentation follow from (seed, epoch, step) alone, so that a resumed run sees what the killed one would
     have. The next batch is made in a thread while the network works on this one. A last, smaller batch is left out
@@ -295,13 +301,14 @@ def batches(
     order = np.random.default_rng((experiment.seed, epoch)).permutation(len(arrays.image))
     size = min(experiment.batch, len(order))
 
-    def make(step: int) -> tuple[np.ndarray, np.ndarray]:
+    def make(step: int) -> Batch:
         chosen = order[step * size : (step + 1) * size]
-        image, mask = arrays.image[chosen], arrays.mask[chosen]
-        if experiment.augment != "none":
-            rng = np.random.default_rng((experiment.seed, epoch, step))
-            pairs = [augment(*pair, rng, experiment.augment) for pair in zip(image, mask, strict=True)]
-            image, mask = (np.stack(side) for side in zip(*pairs, strict=True))
+        if experiment.augment == "none":
+            return arrays.batch(chosen, experiment.channels)
+        rng = np.random.default_rng((experiment.seed, epoch, step))
+        pairs = zip(arrays.image[chosen], arrays.mask[chosen], strict=True)
+        augmented = [augment(*pair, rng, experiment.augment) for pair in pairs]
+        image, mask = (np.stack(side) for side in zip(*augmented, strict=True))
         return to_network(image, experiment.channels), to_network(mask, 1)
 
     with ThreadPoolExecutor(1) as worker:

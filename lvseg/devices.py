@@ -9,10 +9,22 @@ from typing import Any
 import numpy as np
 
 from lvseg import machine, networks
-from lvseg.backend import keras
+from lvseg.backend import keras, ops
+from lvseg.dataset import Arrays, Batch
 from lvseg.profiles import Experiment
 
-Batches = Iterable[tuple[np.ndarray, np.ndarray]]
+Batches = Iterable[Batch]
+
+RESIDENT_BYTES = 2**30
+"""So much of a GPU's memory training frames may take: 8,000 of the paper's size. A full-width step has room beside."""
+
+
+class Resident(Arrays):
+    """Training frames in a GPU's memory, uint8 as before: a batch of them is picked and scaled there."""
+
+    def batch(self, chosen: np.ndarray, channels: int) -> Batch:
+        image, mask = (ops.cast(ops.take(side, chosen, axis=0), "float32")[..., None] / 255 for side in self)
+        return ops.repeat(image, channels, axis=-1), mask
 
 
 def prepare(experiment: Experiment, report: Callable[[str], None] = print) -> None:
@@ -65,6 +77,13 @@ class OneDevice:
         """What is made within can be trained on these devices."""
         return contextlib.nullcontext()
 
+    def keep(self, arrays: Arrays, experiment: Experiment) -> Arrays:
+        """The training frames in the GPU's memory, if there is one, they fit, and nothing is done to them before."""
+        size = sum(side.nbytes for side in arrays)
+        if machine.gpu() is None or experiment.augment != "none" or size > RESIDENT_BYTES:
+            return arrays
+        return Resident(*(ops.convert_to_tensor(np.asarray(side)) for side in arrays))
+
     def copy(self, network: keras.Model, experiment: Experiment) -> keras.Model:
         """The network to train in place of `network`: itself."""
         return network
@@ -93,6 +112,9 @@ class _SeveralDevices(OneDevice):
 
     def scope(self) -> contextlib.AbstractContextManager:
         return self.distribution.scope()
+
+    def keep(self, arrays: Arrays, experiment: Experiment) -> Arrays:
+        return arrays  # each batch is divided among the devices as it comes
 
     def copy(self, network: keras.Model, experiment: Experiment) -> keras.Model:
         copy = networks.build(experiment)

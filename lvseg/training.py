@@ -160,9 +160,9 @@ def fit(
     started -= progress.seconds
     report(f"{folder.name}: {network.count_params():,} parameters, {steps} steps an epoch on {place}; {progress}")
 
-    due = 0.0
+    due, kept = 0.0, place.keep(arrays, experiment)
     for epoch in range(len(progress.history) + 1, experiment.epochs + 1):
-        batches = dataset.batches(arrays, experiment, epoch, first_step=len(progress.losses))
+        batches = dataset.batches(kept, experiment, epoch, first_step=len(progress.losses))
         for value in place.losses(trainer, batches):
             progress.losses.append(value)
             if not due:

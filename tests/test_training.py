@@ -446,7 +446,7 @@ if backend == "tensorflow":
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import numpy as np
-from lvseg import dataset, profiles, training
+from lvseg import dataset, devices, machine, profiles, training
 from lvseg.backend import keras
 
 with np.load(Path(folder, "ramp.npz")) as ramp:
@@ -455,23 +455,28 @@ experiment = profiles.experiment(
     "smoke", model="unet", size=16, batch=6, augment="none", clip_norm=0, schedule="constant"
 )
 found, both = {}, keras.distribution.list_devices()
-for devices in (both, both[:1]):
-    keras.distribution.list_devices = lambda: devices
+for available in (both, both[:1]):
+    keras.distribution.list_devices = lambda: available
     lines, losses, seen = [], [], []
 
     def look(network, history):
         losses.append(history[-1]["loss"])
         seen.append(np.array(network.predict_on_batch(dataset.to_network(arrays.image[:3], 1))))
 
-    network = training.fit(arrays, experiment, Path(folder, str(len(devices))), lines.append, look)
-    unwatched = training.fit(arrays, experiment, Path(folder, f"unwatched {len(devices)}"), lines.append)
+    network = training.fit(arrays, experiment, Path(folder, str(len(available))), lines.append, look)
+    unwatched = training.fit(arrays, experiment, Path(folder, f"unwatched {len(available)}"), lines.append)
     for one, other in zip(network.get_weights(), unwatched.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
     prediction = network.predict_on_batch(dataset.to_network(arrays.image[:3], 1))
     np.testing.assert_allclose(seen[-1], prediction, atol=1e-6)
     assert np.abs(seen[0] - seen[-1]).max() > 1e-4
-    found[len(devices)] = [lines[0], losses, np.asarray(prediction).ravel().tolist()]
-    network.save(Path(folder, f"{len(devices)}.keras"))
+    found[len(available)] = [lines[0], losses, np.asarray(prediction).ravel().tolist()]
+    network.save(Path(folder, f"{len(available)}.keras"))
+machine.gpu = lambda: "one that keeps the frames"
+assert type(devices.choose(experiment, 6).keep(arrays, experiment)) is devices.Resident
+resident = training.fit(arrays, experiment, Path(folder, "resident"), lines.append)
+for one, other in zip(resident.get_weights(), network.get_weights(), strict=True):
+    np.testing.assert_allclose(one, other, atol=1e-6)
 print(json.dumps(found))
 """
 
@@ -479,6 +484,8 @@ print(json.dumps(found))
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_two_devices_compute_what_one_does(ramp, tmp_path, backend):
     """The same loss on the same batches of 6, batch statistics included, and a network that is used as any other.
+
+    On one device, frames that it keeps in its memory train the same weights.
 
     The first step's loss agrees to 1e-5. The second one's to 1e-3: Adam's first steps have the size of the rate where
     a gradient is but rounding, and TensorFlow's common batch statistics round more. Statistics of each half alone
@@ -517,6 +524,30 @@ def test_tensorflow_takes_one_device_where_keras_would_treat_each_by_itself(monk
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0", "cpu:1"])
     monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
     assert devices.choose(profiles.experiment("paper", **change), 4).count == 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_frames_that_a_gpu_keeps_make_the_same_batches(ramp, monkeypatch, channels):
+    monkeypatch.setattr(machine, "gpu", lambda: "one")
+    experiment = profiles.experiment("paper", size=16, channels=channels, batch=3)
+    kept = devices.OneDevice().keep(ramp, experiment)
+    assert type(kept) is devices.Resident and kept.image.dtype == "uint8"
+    for ours, theirs in zip(dataset.batches(kept, experiment, 1), dataset.batches(ramp, experiment, 1), strict=True):
+        for side, expected in zip(ours, theirs, strict=True):
+            assert keras.ops.is_tensor(side)
+            np.testing.assert_array_equal(side, expected)
+
+
+def test_frames_stay_where_they_are_without_a_gpu_or_room_and_where_they_are_changed_or_shared(ramp, monkeypatch):
+    published = profiles.experiment("paper", size=16)
+    assert devices.OneDevice().keep(ramp, published) is ramp
+    monkeypatch.setattr(machine, "gpu", lambda: "one")
+    assert devices.OneDevice().keep(ramp, profiles.experiment("paper", size=16, augment="usual")) is ramp
+    assert devices._SeveralDevices.keep(None, ramp, published) is ramp
+    monkeypatch.setattr(devices, "RESIDENT_BYTES", 2 * 8 * 16 * 16)
+    assert devices.OneDevice().keep(ramp, published) is not ramp
+    monkeypatch.setattr(devices, "RESIDENT_BYTES", 2 * 8 * 16 * 16 - 1)
+    assert devices.OneDevice().keep(ramp, published) is ramp
 
 
 def test_an_atomic_write_leaves_the_old_file_or_the_new(tmp_path):

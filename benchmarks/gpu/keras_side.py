@@ -12,16 +12,21 @@ from lvseg.backend import keras
 from lvseg.profiles import Experiment
 
 
-def training_step(experiment: Experiment) -> tuple[Callable[[np.ndarray, np.ndarray], float], int]:
-    """A function that takes one step and returns its loss; the network's multiply-adds per image, forward."""
+def training_step(experiment: Experiment, images: np.ndarray, labels: np.ndarray) -> tuple[Callable[[], float], int]:
+    """A function that takes one step and returns its loss; the network's multiply-adds per image, forward.
+
+    The batch is in the device's memory, where training keeps its frames.
+    """
     devices.prepare(experiment)
     place = devices.choose(experiment, 1)  # one
     with training._precision(experiment):
         network = networks.build(experiment)
         trainer = training._trainer(network, experiment, experiment.batch, steps_per_epoch=100)
 
-    def step(images: np.ndarray, labels: np.ndarray) -> float:
-        return next(place.losses(trainer, [(images, labels)]))
+    batch = keras.ops.convert_to_tensor(images), keras.ops.convert_to_tensor(labels)
+
+    def step() -> float:
+        return next(place.losses(trainer, [batch]))
 
     return step, int(costs.per_stage(network).multiply_adds.sum())
 

@@ -37,8 +37,8 @@ def main() -> None:
     pixels = (experiment.batch, experiment.size, experiment.size)
     images = rng.random((*pixels, experiment.channels), np.float32)
     labels = (rng.random((*pixels, 1)) > 0.5).astype(np.float32)
-    step, multiply_adds = side.training_step(experiment)
-    milliseconds = _repeat(lambda: step(images, labels), 0.5 if chosen.tiny else SECONDS)
+    step, multiply_adds = side.training_step(experiment, images, labels)
+    milliseconds = _repeat(step, 0.5 if chosen.tiny else SECONDS)
     flops = side.matmul_flops(experiment.precision, 256 if chosen.tiny else 8192)
     per_image = float(np.median(milliseconds)) / experiment.batch
     needed = 6 * multiply_adds  # two operations a multiply-add; the backward pass takes two forward passes' work

@@ -55,18 +55,23 @@ class ResUNet(nn.Module):
         return self.last(x)
 
 
-def training_step(experiment: Experiment) -> tuple[Callable[[np.ndarray, np.ndarray], float], int]:
-    """A function that takes one step and returns its loss; the network's multiply-adds per image, forward."""
+def training_step(experiment: Experiment, images: np.ndarray, labels: np.ndarray) -> tuple[Callable[[], float], int]:
+    """A function that takes one step and returns its loss; the network's multiply-adds per image, forward.
+
+    The batch is in the device's memory, channels last.
+    """
     torch.backends.cudnn.benchmark = True
     network = ResUNet(experiment.channels, experiment.width).to(DEVICE, memory_format=torch.channels_last)
     multiply_adds = _multiply_adds(network, experiment)
     compiled = torch.compile(network) if DEVICE == "cuda" else network  # minutes on a processor
     optimizer = torch.optim.Adam(network.parameters(), experiment.rate, fused=True)
 
-    def step(images: np.ndarray, labels: np.ndarray) -> float:
-        x, y = (torch.from_numpy(side).permute(0, 3, 1, 2).to(DEVICE) for side in (images, labels))
+    x, y = (torch.from_numpy(side).permute(0, 3, 1, 2).to(DEVICE) for side in (images, labels))
+    x = x.contiguous(memory_format=torch.channels_last)
+
+    def step() -> float:
         with torch.autocast(DEVICE, torch.bfloat16, enabled=experiment.precision == "bfloat16"):
-            logits = compiled(x.contiguous(memory_format=torch.channels_last))
+            logits = compiled(x)
         loss = _loss(y, logits.float())
         optimizer.zero_grad()
         loss.backward()
