@@ -65,6 +65,12 @@ def choose(experiment: Experiment, size: int) -> OneDevice:
     return kind(devices[:count])
 
 
+def _copy(network: keras.Model, experiment: Experiment) -> keras.Model:
+    copy = networks.build(experiment)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
 class OneDevice:
     """Where training runs: one device, on any backend."""
 
@@ -85,11 +91,8 @@ class OneDevice:
         return Resident(*(ops.convert_to_tensor(np.asarray(side)) for side in arrays))
 
     def copy(self, network: keras.Model, experiment: Experiment) -> keras.Model:
-        """The network to train in place of `network`: itself."""
-        return network
-
-    def gather(self, trained: keras.Model, network: keras.Model) -> None:
-        """Give `network` the weights of its trained copy."""
+        """The network to train in place of `network`: itself, unless that holds the mean of several epochs' weights."""
+        return _copy(network, experiment) if experiment.average else network
 
     def losses(self, trainer: keras.Model, batches: Batches) -> Iterator[float]:
         """Take a training step with each batch; its loss."""
@@ -117,12 +120,7 @@ class _SeveralDevices(OneDevice):
         return arrays  # each batch is divided among the devices as it comes
 
     def copy(self, network: keras.Model, experiment: Experiment) -> keras.Model:
-        copy = networks.build(experiment)
-        copy.set_weights(network.get_weights())
-        return copy
-
-    def gather(self, trained: keras.Model, network: keras.Model) -> None:
-        network.set_weights(trained.get_weights())
+        return _copy(network, experiment)
 
     def losses(self, trainer: keras.Model, batches: Batches) -> Iterator[float]:
         for images, labels in batches:

@@ -134,7 +134,12 @@ OPEN_QUESTIONS = {
         "by frame, to show its harm; the data set's own; any split kept as a file",
         "split",
     ),
-    "U14": OpenQuestion("Is a model selected on a validation set?", "no: the last epoch's weights", "", ""),
+    "U14": OpenQuestion(
+        "Is a model selected on a validation set?",
+        "no: the last epoch's weights",
+        "a mean of the epochs' weights",
+        "average",
+    ),
     "U15": OpenQuestion("Dice per image, or pooled over all pixels?", "per image; pooled is reported too", "", ""),
     "U16": OpenQuestion(
         "Is the cross-entropy summed or averaged over pixels?",

@@ -76,8 +76,10 @@ class Experiment(NetworkConfig):
     parts: into how many equal parts each batch is divided, which several cores compute side by side; each part has its
     own batch statistics (E. Hoffer et al., NeurIPS 2017: ghost batch normalisation). accumulate: how many batches'
     gradients are averaged into one update, where a larger batch doesn't fit the device; batch normalisation still sees
-    single batches. precision: of the activations while training; weights, batch statistics, the loss and the trained
-    network are float32. `auto` becomes bfloat16 where this machine's processor computes with it, else float32.
+    single batches. decay_to: the share of the rate that the cosine ends with. average: the network takes a mean of the
+    epochs' weights, in which the last quarter of them weighs two thirds, instead of the last epoch's. precision: of the
+    activations while training; weights, batch statistics, the loss and the trained network are float32. `auto` becomes
+    bfloat16 where this machine's processor computes with it, else float32.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -97,6 +99,8 @@ class Experiment(NetworkConfig):
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     rate: Annotated[float, Field(ge=0)] = 1e-4
     schedule: Literal["constant", "warmup_cosine"] = "constant"
+    decay_to: Annotated[float, Field(ge=0, le=1)] = 1e-3
+    average: bool = False
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     clip_norm: Annotated[float, Field(ge=0)] = 0.0
     augment: Literal["none", "usual", "mirrored", "strong"] = "none"
@@ -142,12 +146,13 @@ class Experiment(NetworkConfig):
 
 _SMOKE = {
     "width": 4, "size": 64, "channels": 1, "max_frames": 16, "epochs": 2, "batch": 4, "rate": 3e-3,
-    "clip_norm": 1.0, "schedule": "warmup_cosine", "bn_momentum": 0.9, "augment": "usual",
+    "clip_norm": 1.0, "schedule": "warmup_cosine", "decay_to": 0.3, "average": True, "bn_momentum": 0.9,
+    "augment": "usual",
 }  # fmt: skip
 _CLASS = {
-    "width": 8, "size": 64, "channels": 1, "epochs": 24, "batch": 16, "parts": 2, "rate": 3e-3, "clip_norm": 1.0,
-    "schedule": "warmup_cosine", "bn_momentum": 0.9, "weight_decay": 1e-4, "augment": "usual",
-    "precision": "auto",
+    "width": 8, "size": 64, "channels": 1, "epochs": 24, "batch": 16, "parts": 2, "rate": 3e-3,
+    "clip_norm": 1.0, "schedule": "warmup_cosine", "decay_to": 0.3, "average": True, "bn_momentum": 0.9,
+    "augment": "usual", "weight_decay": 1e-4, "precision": "auto",
 }  # fmt: skip
 _PAPER: dict[str, Any] = {}
 

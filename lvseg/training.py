@@ -136,7 +136,7 @@ def fit(
     report: Report = print,
     each_epoch: EachEpoch | None = None,
 ) -> keras.Model:
-    """Train the experiment's network on preprocessed frames; returns it with its last epoch's weights (U14).
+    """Train the experiment's network on preprocessed frames; returns it with its last epoch's weights, or a mean (U14).
 
     Each batch is shared among the machine's devices. `folder` gets `history.csv` after each epoch, and every now and
     then the state from which a killed training goes on. Raises `lvseg.DataError` where there is nothing to learn,
@@ -155,7 +155,11 @@ def fit(
             trained = place.copy(network, experiment)
             trainer = _trainer(trained, experiment, size, steps)
     identity = f"{experiment.fingerprint()} {arrays.sha256()} {keras.backend.backend()}"
-    variables = [*trained.variables, *trainer.optimizer.variables]
+    variables = [
+        *trained.variables,
+        *trainer.optimizer.variables,
+        *(network.variables if trained is not network else ()),
+    ]
     progress = _resume(folder, identity, variables, report)
     started -= progress.seconds
     report(f"{folder.name}: {network.count_params():,} parameters, {steps} steps an epoch on {place}; {progress}")
@@ -175,17 +179,27 @@ def fit(
             if time.monotonic() > due:
                 progress.seconds = time.monotonic() - started
                 due = _keep(folder, identity, variables, progress)
+        _follow(network, trained, 4 / (epoch + 3) if experiment.average else 1.0)
         row = progress.end_epoch(time.monotonic() - started)
         files.write_text(folder / "history.csv", pd.DataFrame(progress.history).to_csv(index=False))
         report(f"{folder.name}: epoch {epoch}/{experiment.epochs}  loss {row['loss']:.4f}  {row['seconds']:.1f} s")
         if each_epoch is not None:
-            place.gather(trained, network)
             each_epoch(network, progress.history)
             machine.release_memory()
         started = time.monotonic()
     _keep(folder, identity, variables, progress)  # what follows may be killed too
-    place.gather(trained, network)
     return network
+
+
+def _follow(network: keras.Model, trained: keras.Model, share: float) -> None:
+    """Move the weights of `network` towards those of its trained copy, by `share` of the way.
+
+    With a share of 4 / (epoch + 3) they are a mean of all epochs so far in which the last quarter of them weighs two
+    thirds: polynomial-decay averaging with eta = 3 (O. Shamir, T. Zhang, ICML 2013). Batch statistics are averaged too.
+    """
+    if trained is not network:
+        pairs = zip(network.get_weights(), trained.get_weights(), strict=True)
+        network.set_weights([new + (1 - share) * (old - new) for old, new in pairs])
 
 
 def _check(arrays: dataset.Arrays) -> None:
@@ -202,7 +216,7 @@ def _optimizer(experiment: Experiment, steps_per_epoch: int) -> keras.optimizers
         total = steps_per_epoch * experiment.epochs
         warmup = max(total // 10, 1)
         rate = keras.optimizers.schedules.CosineDecay(
-            rate / 20, max(total - warmup, 1), alpha=1e-3, warmup_target=rate, warmup_steps=warmup
+            rate / 20, max(total - warmup, 1), alpha=experiment.decay_to, warmup_target=rate, warmup_steps=warmup
         )
     choices = {
         "global_clipnorm": experiment.clip_norm or None,

@@ -213,15 +213,37 @@ def test_another_seed_starts_from_other_weights(ramp, tmp_path):
     assert not np.allclose(*kernels)
 
 
-def test_the_rate_warms_up_and_decays_along_a_cosine():
-    """Of 100 steps: a twentieth of the peak, the peak after 10, half of it midway through the rest, a thousandth."""
-    experiment = profiles.experiment("class", epochs=10, rate=2e-3)
-    rate = training._optimizer(experiment, 10)._learning_rate
-    expected = {0: 1e-4, 5: 1.05e-3, 10: 2e-3, 55: 2e-3 * (1 + 1e-3) / 2, 100: 2e-6}
+@pytest.mark.parametrize("end", [1e-3, 0.3])
+def test_the_rate_warms_up_and_decays_along_a_cosine(end):
+    """Of 100 steps: a twentieth of the peak, the peak after 10, midway through the rest the mean of peak and end."""
+    rate = training._optimizer(profiles.experiment("class", epochs=10, rate=2e-3, decay_to=end), 10)._learning_rate
+    expected = {0: 1e-4, 5: 1.05e-3, 10: 2e-3, 55: 2e-3 * (1 + end) / 2, 100: 2e-3 * end}
     for step, value in expected.items():
         assert float(rate(step)) == pytest.approx(value, rel=1e-4), step
+
+
+def test_a_constant_rate_is_constant():
     constant = training._optimizer(profiles.experiment("paper"), 10)
     assert float(constant.learning_rate) == pytest.approx(1e-4)
+
+
+def test_the_network_is_a_mean_of_the_epochs(ramp, tmp_path):
+    """4 / (n + 3) of the n-th: after three, 1/15, 4/15 and 10/15 of the weights that the same training has without."""
+
+    def after_each_epoch(**choices) -> list[list[np.ndarray]]:
+        seen: list[list[np.ndarray]] = []
+        training.fit(
+            ramp, profiles.experiment("smoke", model="unet", size=16, epochs=3, **choices), tmp_path / str(choices),
+            lambda line: None, lambda network, _: seen.append(network.get_weights()),
+        )  # fmt: skip
+        return seen
+
+    raw, mean = after_each_epoch(average=False), after_each_epoch(average=True)
+    for epoch, shares in enumerate([(1,), (1 / 5, 4 / 5), (1 / 15, 4 / 15, 10 / 15)]):
+        for found, *epochs in zip(mean[epoch], *raw[: len(shares)], strict=True):
+            expected = sum(share * weights for share, weights in zip(shares, epochs, strict=True))
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert any(np.abs(a - b).max() > 1e-3 for a, b in zip(raw[2], mean[2], strict=True))
 
 
 def test_decay_and_clipping_are_those_of_the_experiment():
