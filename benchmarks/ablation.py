@@ -61,7 +61,7 @@ def _score(without: str, seed: int, real: list[Frame]) -> float:
     """Mean Dice on real frames of a U-Net trained on phantoms that lack an ingredient."""
     choices = experiment(
         "class", model="unet", epochs=EPOCHS, batch=16, parts=1, precision="float32", augment="mirrored", seed=seed,
-        data=f"phantom without {without}",
+        decay_to=1e-3, average=False, data=f"phantom without {without}",
     )  # fmt: skip
     frames = [_frame(without, number, phase) for number in range(PATIENTS) for phase in (0.0, 0.42)]
     with tempfile.TemporaryDirectory() as folder:

@@ -23,7 +23,8 @@ class Resident(Arrays):
     """Training frames in a GPU's memory, uint8 as before: a batch of them is picked and scaled there."""
 
     def batch(self, chosen: np.ndarray, channels: int) -> Batch:
-        image, mask = (ops.cast(ops.take(side, chosen, axis=0), "float32")[..., None] / 255 for side in self)
+        levels = np.arange(256, dtype=np.float32) / 255  # a table, since XLA's division by 255 isn't exact
+        image, mask = (ops.take(levels, ops.cast(ops.take(side, chosen, axis=0), "int32"))[..., None] for side in self)
         return ops.repeat(image, channels, axis=-1), mask
 
 

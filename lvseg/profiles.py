@@ -5,6 +5,7 @@ An unknown or impossible choice is refused with a sentence. The three profiles a
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import re
@@ -178,7 +179,9 @@ def _sentence(contract: type[BaseModel], error: ValidationError) -> str:
     problem = error.errors()[0]
     name = str(problem["loc"][0]) if problem["loc"] else ""
     if problem["type"] == "extra_forbidden":
-        return f"parameter {name!r} doesn't exist; choose among: {', '.join(sorted(contract.model_fields))}"
+        near = difflib.get_close_matches(name, contract.model_fields)
+        choice = f"did you mean {near[0]}?" if near else f"choose among: {', '.join(sorted(contract.model_fields))}"
+        return f"parameter {name!r} doesn't exist; {choice}"
     if not name:
         return problem["msg"].removeprefix("Value error, ")
     said = problem["msg"].removeprefix("Value error, ")
