@@ -1,6 +1,7 @@
 """Run all benchmarks (`gpu` only where there is one), or the named ones; print and keep their rows in `results.json`.
 
-`python -m benchmarks.realism` and `python -m benchmarks.ablation` are studies of the phantom, run by themselves.
+Studies are run by themselves: `python -m benchmarks.realism` and `.ablation` of the phantom, `.recipe` of the class
+profile.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What each ingredient of the class recipe is worth: U-Nets on real hearts, each trained without one of them.
 
-`python -m benchmarks.recipe` prints the table of docs/training.md, in about an hour on two cores; with names of
-ingredients, only those rows. Only CAMUS's training patients take part: every eighth is scored, the others train. The
-seeds say how much is chance. `TIME_ONLY` changes no score, so two epochs of one seed are enough.
+`python -m benchmarks.recipe` prints a table, in about an hour and a half on two cores; with names of ingredients, only
+those rows. Only CAMUS's training patients take part: every eighth is scored, the others train. The seeds say how much
+is chance. `TIME_ONLY` changes no score, so two epochs of one seed are enough. Findings are in docs/training.md.
 """
 
 from __future__ import annotations
