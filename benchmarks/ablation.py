@@ -19,11 +19,16 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.real_data import CAMUS
-from lvseg import anatomy, dataset, evaluation, phantom, training
-from lvseg.phantom import Patient
-from lvseg.prediction import Segmenter
-from lvseg.profiles import experiment
-from lvseg.readers import Frame, Pixels, open_source
+from lvseg import evaluation
+from lvseg.data import prepared
+from lvseg.data.source import open_source
+from lvseg.experiment import Experiment
+from lvseg.inference.segmenter import Segmenter
+from lvseg.phantom import heart, scanner
+from lvseg.phantom.heart import Patient, sample_patient
+from lvseg.phantom.scanner import BEAMS, SAMPLES, render
+from lvseg.readers import Frame, Pixels
+from lvseg.training.fit import fit
 
 PATIENTS, EPOCHS = 400, 6  # two frames of each patient
 SEEDS = (0, 1, 2)
@@ -59,30 +64,30 @@ def main() -> None:
 
 def _score(without: str, seed: int, real: list[Frame]) -> float:
     """Mean Dice on real frames of a U-Net trained on phantoms that lack an ingredient."""
-    choices = experiment(
+    choices = Experiment.of_profile(
         "class", model="unet", epochs=EPOCHS, batch=16, parts=1, precision="float32", augment="mirrored", seed=seed,
         decay_to=1e-3, average=False, data=f"phantom without {without}",
     )  # fmt: skip
     frames = [_frame(without, number, phase) for number in range(PATIENTS) for phase in (0.0, 0.42)]
     with tempfile.TemporaryDirectory() as folder:
-        network = training.fit(dataset.prepare(frames, choices), choices, Path(folder), lambda line: None)
+        network = fit(prepared.prepare(frames, choices), choices, Path(folder), lambda line: None)
         table, _ = evaluation.evaluate(Segmenter(network.predict_on_batch, choices).masks, real)
     return float(table.dice.mean())
 
 
 def _frame(without: str, number: int, phase: float) -> Frame:
-    name, sources = f"{without} {number} {phase}", (Path(__file__), Path(phantom.__file__), Path(anatomy.__file__))
+    name, sources = f"{without} {number} {phase}", (Path(__file__), Path(scanner.__file__), Path(heart.__file__))
     return Frame(name, str(number), lambda: _render(without, number, phase), files=sources)
 
 
 def _render(without: str, number: int, phase: float) -> Pixels:
-    patient = WITHOUT[without](phantom.sample_patient(1_000_000 + number, "random"))
+    patient = WITHOUT[without](sample_patient(1_000_000 + number, "random"))
     if without != "speckle":
-        frame = phantom.render(patient, phase, number)
+        frame = render(patient, phase, number)
     else:  # reflectors all alike, so that their echoes don't interfere
-        even = np.full((phantom.SAMPLES, phantom.BEAMS, 2), 0.25, np.float32)
-        with mock.patch.object(phantom, "_scatterers", lambda *_: even):
-            frame = phantom.render(patient, phase, number)
+        even = np.full((SAMPLES, BEAMS, 2), 0.25, np.float32)
+        with mock.patch.object(scanner, "_scatterers", lambda *_: even):
+            frame = render(patient, phase, number)
     return Pixels(frame.image, frame.mask, frame.spacing_mm)
 
 

@@ -10,19 +10,24 @@ from typing import Any
 import numpy as np
 
 from benchmarks.table import row
-from lvseg import dataset, devices, networks, profiles, training
+from lvseg import networks
+from lvseg.data import prepared
+from lvseg.data.batches import batches
+from lvseg.experiment import Experiment
+from lvseg.training import devices
+from lvseg.training.fit import fit, precision_of, trainer_of
 
 
 def measure(epochs: int = 9, steps: int = 50) -> dict[str, Any]:
     """Epochs of `fit` in turn with as many bare steps on batches made beforehand; class profile, smallest network."""
-    experiment = profiles.experiment("class", model="unet", epochs=epochs)
+    experiment = Experiment.of_profile("class", model="unet", epochs=epochs)
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (2, steps * experiment.batch, experiment.size, experiment.size), np.uint8)
-    arrays = dataset.Arrays(*pixels)
+    arrays = prepared.Arrays(*pixels)
     devices.prepare(experiment)
-    with training._precision(experiment):
-        bare = training._trainer(networks.build(experiment), experiment, experiment.batch, steps)
-    ready = list(dataset.batches(arrays, experiment, epoch=1))
+    with precision_of(experiment):
+        bare = trainer_of(networks.build(experiment), experiment, experiment.batch, steps)
+    ready = list(batches(arrays, experiment, epoch=1))
     bare.train_on_batch(*ready[0])
     percent: list[float] = []
     ended = [0.0]
@@ -38,5 +43,5 @@ def measure(epochs: int = 9, steps: int = 50) -> dict[str, Any]:
         ended[0] = time.perf_counter()
 
     with tempfile.TemporaryDirectory() as folder:
-        training.fit(arrays, experiment, Path(folder), lambda line: None, compare)
+        fit(arrays, experiment, Path(folder), lambda line: None, compare)
     return row("batch_overhead", "% of a step", {"lvseg": percent})

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.table import in_turn, row
-from lvseg import clahe, phantom
+from lvseg import clahe
+from lvseg.phantom.heart import sample_patient
+from lvseg.phantom.scanner import render
 
 FRAMES = 1000
 
@@ -16,8 +18,8 @@ def measure(n: int = 3):
     import torch
     from skimage import exposure
 
-    patients = [phantom.sample_patient(seed) for seed in range(10)]
-    distinct = [phantom.render(patient, beat / 10).image for patient in patients for beat in range(10)]
+    patients = [sample_patient(seed) for seed in range(10)]
+    distinct = [render(patient, beat / 10).image for patient in patients for beat in range(10)]
     frames = [distinct[i % len(distinct)] for i in range(FRAMES)]
     tiles = [length // 8 for length in frames[0].shape]
 

@@ -38,8 +38,9 @@ from scipy import stats
 from benchmarks.real_data import CAMUS, CAMUS_MHD
 from benchmarks.table import row
 from lvseg import cli
+from lvseg.data.source import open_source
 from lvseg.errors import DataError
-from lvseg.readers import Pixels, open_source
+from lvseg.readers import Pixels
 
 SECONDS = 120
 """When a case counts as hanging. The dearest, 256 MiB unpacked, takes four, on a busy machine forty."""

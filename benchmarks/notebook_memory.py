@@ -17,7 +17,7 @@ import psutil
 
 from benchmarks.real_data import CAMUS
 from benchmarks.table import publish, row
-from lvseg import runner
+from lvseg.course import notebooks
 
 
 def measure(*cases: str) -> Iterator[dict[str, Any]]:
@@ -37,12 +37,12 @@ def measure(*cases: str) -> Iterator[dict[str, Any]]:
 def _commands() -> dict[str, tuple[str, ...]]:
     """What `lvseg` is called with, by the row's case; SCRATCH stands for a folder of the call's own."""
     commands: dict[str, tuple[str, ...]] = {}
-    for path in sorted(runner.NOTEBOOKS.glob("0*.ipynb")):
-        if path.stem not in (runner.TRAINING, runner.RESULTS):
+    for path in sorted(notebooks.NOTEBOOKS.glob("0*.ipynb")):
+        if path.stem not in (notebooks.TRAINING, notebooks.RESULTS):
             commands[path.stem] = ("notebook", path.stem, "--out", "SCRATCH/n.ipynb")
     for profile in ("smoke", "class"):
         choices = ("--out", "SCRATCH/n.ipynb", "-p", f"profile={profile}", "-p", "folder=SCRATCH/run")
-        commands[f"{runner.TRAINING} {profile}"] = ("notebook", runner.TRAINING, *choices)
+        commands[f"{notebooks.TRAINING} {profile}"] = ("notebook", notebooks.TRAINING, *choices)
         choices = ("--profile", profile, "--model", "improved_resunet", "--seed", "0", "--out", "SCRATCH")
         commands[f"reproduce {profile}"] = ("reproduce", *choices)
     if CAMUS.is_dir():

@@ -10,8 +10,9 @@ from __future__ import annotations
 from benchmarks.real_data import CAMUS
 from benchmarks.table import row
 from lvseg import evaluation
-from lvseg.prediction import Segmenter
-from lvseg.readers import open_source
+from lvseg.data.source import open_source
+from lvseg.inference.segmenter import Segmenter
+from lvseg.results import statistics
 
 PUBLISHED = {
     "published: EchoNet-trained network, never saw CAMUS": 1 - 0.850,
@@ -22,7 +23,7 @@ PUBLISHED = {
 def measure():
     frames = [frame for frame in open_source(f"camus:{CAMUS}") if frame.subset == "validation"]
     table, _ = evaluation.evaluate(Segmenter.load().masks, frames)
-    low, high = evaluation.bootstrap_ci(table.dice, table.patient.tolist())
+    low, high = statistics.bootstrap_ci(table.dice, table.patient.tolist())
     values = {"lvseg": [1 - table.dice.mean()], **{name: [value] for name, value in PUBLISHED.items()}}
     found = row(
         "phantom_to_real", "1 - mean Dice", values,

@@ -15,8 +15,11 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from lvseg import figures, phantom
-from lvseg.readers import Frame, open_source
+from lvseg.data.source import open_source
+from lvseg.figures import plots
+from lvseg.phantom.heart import POPULATIONS, sample_patient
+from lvseg.phantom.scanner import render
+from lvseg.readers import Frame
 
 PICTURE = Path(__file__).parents[1] / "docs" / "phantom.png"
 WALL_MM = 6.0  # the ring around the cavity that counts as wall, the mitral plane's side left out
@@ -39,13 +42,13 @@ def main(source: str, n: int = 500) -> None:
 def draw() -> None:
     """Three patients of each population, at end-diastole and at end-systole with the outline."""
     shown = []
-    for first, population in enumerate(phantom.POPULATIONS, start=40):
+    for first, population in enumerate(POPULATIONS, start=40):
         for seed in range(0, 30, 10):
-            patient = phantom.sample_patient(first + seed, population)
-            shown += [(population, phantom.render(patient, phase)) for phase in (0.0, patient.systole)]
+            patient = sample_patient(first + seed, population)
+            shown += [(population, render(patient, phase)) for phase in (0.0, patient.systole)]
     images, titles = [frame.image for _, frame in shown], [population for population, _ in shown]
     masks = [frame.mask if index % 2 else None for index, (_, frame) in enumerate(shown)]
-    figures.frames(images, masks, titles).savefig(PICTURE, dpi=90)
+    plots.outlined(images, masks, titles).savefig(PICTURE, dpi=90)
 
 
 def _real(frames: list[Frame]) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
@@ -57,8 +60,8 @@ def _real(frames: list[Frame]) -> Iterator[tuple[np.ndarray, np.ndarray, float]]
 
 def _phantoms(population: str, n: int) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
     for index in range(n):
-        patient = phantom.sample_patient(50_000 + index // 2, population)
-        frame = phantom.render(patient, patient.systole * (index % 2))
+        patient = sample_patient(50_000 + index // 2, population)
+        frame = render(patient, patient.systole * (index % 2))
         yield frame.image, frame.mask, frame.spacing_mm[0]
 
 

@@ -21,8 +21,11 @@ from unittest import mock
 import pandas as pd
 
 from benchmarks.real_data import CAMUS
-from lvseg import dataset, profiles, training
-from lvseg.readers import open_source
+from lvseg.data import batches, splits
+from lvseg.data.source import open_source
+from lvseg.experiment import Experiment
+from lvseg.training import fit
+from lvseg.training.run import train
 
 SEEDS = (0, 1, 2)
 CHOICES: dict[str, dict[str, Any]] = {
@@ -72,13 +75,13 @@ def _train(name: str, seed: int) -> dict[str, float]:
     """Mean Dice, and seconds an epoch (median, without the first, which compiles)."""
     frames = [frame for frame in open_source(f"camus:{CAMUS}") if frame.subset == "training"]
     held_out = set(sorted({frame.patient for frame in frames})[::8])
-    train, test = (tuple(f.name for f in frames if (f.patient in held_out) == side) for side in (False, True))
+    trained, test = (tuple(f.name for f in frames if (f.patient in held_out) == side) for side in (False, True))
     with tempfile.TemporaryDirectory() as scratch:
         folder, split = Path(scratch, "run"), Path(scratch, "split.json")
-        dataset.Split("patient", 0, train, test).save(split)
+        splits.Split("patient", 0, trained, test).save(split)
         choices = {"data": f"camus:{CAMUS}", "split": str(split), "seed": seed, **CHOICES.get(name, {"epochs": 2})}
         with _without(name):
-            training.run(profiles.experiment("class", model="unet", **choices), folder, lambda line: None)
+            train(Experiment.of_profile("class", model="unet", **choices), folder, lambda line: None)
         seconds, dice = pd.read_csv(folder / "history.csv").seconds[1:], pd.read_csv(folder / "frames.csv").dice
     return {"dice": float(dice.mean()), "seconds": float(seconds.median())}
 
@@ -86,9 +89,9 @@ def _train(name: str, seed: int) -> dict[str, float]:
 def _without(name: str) -> Any:
     """What has no choice of its own is taken away here."""
     if name == "a thread that makes batches":
-        return mock.patch.object(dataset, "ThreadPoolExecutor", _Immediately)
+        return mock.patch.object(batches, "ThreadPoolExecutor", _Immediately)
     if name == "the compiled step":
-        return mock.patch.object(training, "_trainer", _eager(training._trainer))
+        return mock.patch.object(fit, "trainer_of", _eager(fit.trainer_of))
     return contextlib.nullcontext()
 
 

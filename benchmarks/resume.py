@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.table import row
-from lvseg import receipts
+from lvseg.training.folder import read_receipt
 
 KILLS = 20
 
@@ -26,7 +26,7 @@ def measure() -> dict[str, Any]:
         for name in ("history.csv", "weights.keras", "frames.csv", "masks.npz"):
             if _content(whole, name) != _content(killed, name):
                 raise RuntimeError(f"{name} is not the same after {len(lost)} kills")
-        print(f"{len(lost)} kills, {receipts.read(killed)['starts']} starts of the training: the same bit for bit")
+        print(f"{len(lost)} kills, {read_receipt(killed)['starts']} starts of the training: the same bit for bit")
         return row("resume", "s lost per kill", {"lvseg": lost})
 
 
@@ -61,4 +61,4 @@ def _content(folder: Path, name: str) -> Any:
 
         network = keras.saving.load_model(folder / name, compile=False)
         return [weight.tobytes() for weight in network.get_weights()]
-    return receipts.read(folder)["files"][name]
+    return read_receipt(folder)["files"][name]

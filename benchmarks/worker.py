@@ -91,32 +91,37 @@ def prepare(system: str, task: str, width: int, size: int, batch: int, **details
 
 def _lvseg(system, task, width, images, masks, backend="tensorflow", precision="float32", engine="keras", parts=1):
     """engine: what runs a forward pass: keras, or of an ONNX file onnxruntime or openvino. parts: of a batch."""
-    from lvseg import costs, devices, networks, profiles, training
+    from lvseg import networks
+    from lvseg.experiment import Experiment
+    from lvseg.figures import graph
+    from lvseg.training import devices
+    from lvseg.training.fit import precision_of, trainer_of
 
-    experiment = profiles.experiment(
+    experiment = Experiment.of_profile(
         "class", model=system, width=width, size=images.shape[1], batch=len(images), parts=parts,
         precision=precision if engine == "keras" else "float32", schedule="constant", clip_norm=0,
     )  # fmt: skip
     devices.prepare(experiment)
-    with training._precision(experiment):
+    with precision_of(experiment):
         network = networks.build(experiment)
-    cost = sum(costs.multiply_adds(layer) for layer in network.layers)
+    cost = sum(graph.multiply_adds(layer) for layer in network.layers)
     if task == "train":
-        trainer = training._trainer(network, experiment, len(images), steps_per_epoch=100)
+        trainer = trainer_of(network, experiment, len(images), steps_per_epoch=100)
         return lambda: trainer.train_on_batch(images, masks), cost
     return _forward(network, engine, precision, images), cost
 
 
 def _forward(network, engine, precision, images) -> Step:
-    from lvseg import exporting, prediction
+    from lvseg.inference import onnx_file
+    from lvseg.inference.segmenter import open_onnx
 
     if engine == "keras":
         return lambda: network.predict_on_batch(images)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
-        exporting.to_onnx(network, path)
+        onnx_file.to_onnx(network, path)
         if engine == "openvino":
-            forward, _ = prediction.open_onnx(path, precision)
+            forward, _ = open_onnx(path, precision)
             return lambda: forward(images)
         import onnxruntime
 

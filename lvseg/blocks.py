@@ -7,7 +7,7 @@ so that a saved network loads in a process without lvseg. Layers are named after
 from __future__ import annotations
 
 from lvseg.backend import KerasTensor, layers
-from lvseg.profiles import NetworkConfig
+from lvseg.experiment import NetworkConfig
 
 
 def convolution(x: KerasTensor, filters: int, kernel: int, name: str, stride: int = 1) -> KerasTensor:

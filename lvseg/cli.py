@@ -142,9 +142,10 @@ def data_make(
 
     Example: `lvseg data make my_phantoms --patients 5 --frames 10`
     """
-    from lvseg import phantom
+    from lvseg.phantom.cohort import cohort
+    from lvseg.readers import labelme
 
-    phantom.write_labelme(phantom.cohort(patients, frames, seed), folder)
+    labelme.write_labelme(cohort(patients, frames, seed), folder)
     console.print(
         f"{patients} virtual patients of {frames} frames in {folder}; train on them with --data labelme:{folder}"
     )
@@ -160,10 +161,10 @@ def data_sheet(
 
     Example: `lvseg data sheet camus:CAMUS_public /tmp/sheet.png`
     """
-    from lvseg import phantom
-    from lvseg.readers import open_source
+    from lvseg.data.source import open_source
+    from lvseg.phantom.sheet import write_sheet
 
-    phantom.write_sheet(open_source(source), out, seed)
+    write_sheet(open_source(source), out, seed)
     console.print(f"{out}, and which is which in {out.with_suffix('.csv')}")
 
 
@@ -173,7 +174,7 @@ def data_check(source: Annotated[str, typer.Argument(metavar="KIND:DIR")]) -> No
 
     Example: `lvseg data check labelme:my_phantoms`
     """
-    from lvseg.readers.check import check
+    from lvseg.data.check import check
 
     found = check(source)
     counts = {"view": found.views, "phase": found.phases, "subset": found.subsets}
@@ -209,15 +210,16 @@ def data_split(
 
     Example: `lvseg data split labelme:my_phantoms split.json --folds 10 --seed 3`
     """
-    from lvseg import dataset
-    from lvseg.readers import open_source
+    from lvseg.data import splits
+    from lvseg.data.check import near_duplicates
+    from lvseg.data.source import open_source
 
     frames = open_source(source)
-    split = dataset.split_frames(frames, by, seed, folds)
-    alike = dataset.near_duplicates(frames, split)
+    split = splits.split_frames(frames, by, seed, folds)
+    alike = near_duplicates(frames, split)
     split.save(out)
     console.print(f"{len(split.train)} frames to train and {len(split.test)} to test, by {by}, in {out}")
-    console.print(f"patients on both sides: {len(dataset.divided_patients(frames, split))}")
+    console.print(f"patients on both sides: {len(splits.divided_patients(frames, split))}")
     console.print(f"test frames that show nearly the same picture as a training frame: {len(alike)}")
     for test, train, similarity in alike:
         console.print(f"{test} and {train}: {similarity:.4f}")
@@ -239,16 +241,17 @@ def train(
     - `lvseg train --out runs/first`
     - `lvseg train --out runs/real --data camus:CAMUS_public --set split=own --set epochs=20`
     """
-    from lvseg import dataset, profiles
-    from lvseg.readers import open_source
+    from lvseg.data import prepared
+    from lvseg.data.source import open_source
+    from lvseg.experiment import Experiment
 
-    experiment = profiles.experiment(profile, model=model, data=source, seed=seed, **_changes(change))
-    dataset.checksum(
+    experiment = Experiment.of_profile(profile, model=model, data=source, seed=seed, **_changes(change))
+    prepared.checksum(
         open_source(source), experiment
     )  # bad data is refused before anything is written or Keras is loaded
-    from lvseg import training
+    from lvseg.training.run import train
 
-    training.run(experiment, out)
+    train(experiment, out)
 
 
 @app.command()
@@ -263,9 +266,10 @@ def evaluate(
     - `lvseg evaluate runs/first`
     - `lvseg evaluate predicted_masks true_masks`
     """
-    from lvseg import evaluation, report
+    from lvseg import evaluation
+    from lvseg.training.folder import Run
 
-    table = report.Run.load(predicted).frames if truth is None else evaluation.compare_folders(predicted, truth)
+    table = Run.load(predicted).frames if truth is None else evaluation.compare_folders(predicted, truth)
     console.print(table.to_csv(index=False, float_format="%.4f"), end="")
     _say(f"mean Dice {table.dice.mean():.4f}, mean accuracy {table.acc.mean():.4f}, {len(table)} frames")
 
@@ -291,14 +295,15 @@ def predict(
     - `lvseg predict echo.dcm --out masks`
     - `lvseg predict CAMUS_public/patient0001/patient0001_4CH_ED.nii.gz --weights runs/real --out masks`
     """
-    from lvseg import prediction
+    from lvseg.inference.predict import ejection_fractions, predict
+    from lvseg.inference.segmenter import SHIPPED, Segmenter
 
-    segmenter = prediction.Segmenter.load(weights or prediction.SHIPPED, precision)
-    table, problems = prediction.predict(segmenter, inputs, out)
+    segmenter = Segmenter.load(weights or SHIPPED, precision)
+    table, problems = predict(segmenter, inputs, out)
     if len(table):
         console.print(f"{len(table)} frames segmented in {out}")
         whole = table[~table.file.isin(problems)]  # of a damaged cine, end-diastole or end-systole may be missing
-        for cine in prediction.ejection_fractions(whole).itertuples():
+        for cine in ejection_fractions(whole).itertuples():
             console.print(
                 f"{cine.file}: ED {cine.ed_frame} {cine.edv_ml:.1f} ml, ES {cine.es_frame} {cine.esv_ml:.1f} ml, "
                 f"single-plane EF {cine.ef_percent:.0f} %"
@@ -320,12 +325,13 @@ def notebook(
 
     Example: `lvseg notebook 05 --out first.ipynb -p profile=smoke -p model=unet`
     """
-    from lvseg import files, runner
+    from lvseg import files
+    from lvseg.course import notebooks
 
     given = files.read_json(parameters) if parameters else {}
     if not isinstance(given, dict):
         raise ConfigError(f"{parameters}: holds no names with values; write them as a JSON object")
-    runner.run_notebook(name, out.resolve(), {**given, **_pairs(parameter)})
+    notebooks.run_notebook(name, out.resolve(), {**given, **_pairs(parameter)})
 
 
 @app.command()
@@ -352,9 +358,9 @@ def reproduce(
     """
     if workflow_profile is not None and not workflow_profile.is_dir():
         raise ConfigError(f"{workflow_profile}: there is no such folder; name one with a Snakemake profile")
-    from lvseg import reproduction
+    from lvseg.course.reproduce import reproduce
 
-    page = reproduction.reproduce(profile, source, out, model, seed, _changes(change), workflow_profile)
+    page = reproduce(profile, source, out, model, seed, _changes(change), workflow_profile)
     console.print(f"done: {page}")
 
 

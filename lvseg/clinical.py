@@ -12,12 +12,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from scipy.ndimage import map_coordinates
 
 from lvseg.errors import DataError
-from lvseg.metrics import Spacing, check_mask, check_spacing, contour
+from lvseg.masks import check_mask, contour, largest_region
+from lvseg.metrics import Spacing, check_spacing
 
 DISKS = 20  # the customary number in the modified Simpson method
 ACROSS = 0.65  # weighs sideways against downwards in the search for the corners of the mitral annulus
@@ -52,7 +52,7 @@ def long_axis(mask: np.ndarray, spacing_mm: Spacing) -> LongAxis:
     is drawn out to the region's edge.
     """
     spacing = check_spacing(spacing_mm)
-    cavity = _cavity(mask)
+    cavity = largest_region(mask)
     if not cavity.any():
         return LongAxis((math.nan, math.nan), (math.nan, math.nan), math.nan)
     edge = _pixel_corners(cavity) * spacing
@@ -76,7 +76,7 @@ def disk_diameters_mm(mask: np.ndarray, spacing_mm: Spacing) -> np.ndarray:
         return np.full(DISKS, math.nan)
     spacing = np.asarray(spacing_mm)
     apex, annulus = np.array(axis.apex) * spacing, np.array(axis.annulus) * spacing
-    along = (np.argwhere(_cavity(mask)) * spacing - apex) @ (annulus - apex) / axis.length_mm**2
+    along = (np.argwhere(largest_region(mask)) * spacing - apex) @ (annulus - apex) / axis.length_mm**2
     disk = np.clip(np.floor(along * DISKS).astype(int), 0, DISKS - 1)
     return np.bincount(disk, minlength=DISKS) * spacing.prod() / (axis.length_mm / DISKS)
 
@@ -90,7 +90,7 @@ def volume_disks_ml(mask: np.ndarray, spacing_mm: Spacing) -> float:
 def volume_area_length_ml(mask: np.ndarray, spacing_mm: Spacing) -> float:
     """Volume in ml by the single-plane area-length method, 8 A² / (3 pi L), exact for ellipsoids."""
     length_mm = long_axis(mask, spacing_mm).length_mm
-    return 8 * area_mm2(_cavity(mask), spacing_mm) ** 2 / (3 * math.pi * length_mm) / 1000
+    return 8 * area_mm2(largest_region(mask), spacing_mm) ** 2 / (3 * math.pi * length_mm) / 1000
 
 
 def ejection_fraction(edv_ml: float, esv_ml: float) -> float:
@@ -108,14 +108,6 @@ def ed_es_frames(areas: Sequence[float] | np.ndarray) -> tuple[int, int]:
     if not np.isfinite(values).any():
         raise DataError("No frame of the clip has an area: the left ventricle was found in none of them.")
     return int(np.nanargmax(values)), int(np.nanargmin(values))
-
-
-def _cavity(mask: np.ndarray) -> np.ndarray:
-    """The largest connected region alone: a stray island would shift the apex."""
-    check_mask(mask)
-    _, labels, regions, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8))
-    sizes = regions[1:, cv2.CC_STAT_AREA]
-    return labels == 1 + sizes.argmax() if sizes.size else mask
 
 
 def _pixel_corners(cavity: np.ndarray) -> np.ndarray:

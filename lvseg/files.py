@@ -15,6 +15,8 @@ from typing import IO, Any
 
 from lvseg.errors import DataError
 
+CHECKOUT = Path(__file__).resolve().parents[1]
+"""The project's folder, in which the package lies beside notebooks, samples and workflow."""
 _TEMPORARY = ".{stem}.{process}{suffix}"
 """The name under which a file is written before it gets its own."""
 

@@ -148,8 +148,8 @@ def release_memory() -> None:
 def training_seconds(multiply_adds: float, images: int, flops: float, share: float) -> float:
     """About how long training takes on a device of `flops` operations per second of which it uses a `share`, 0..1.
 
-    multiply_adds: of one image, forward (`lvseg.costs`); each is two operations, and the backward pass costs twice the
-    forward pass. images: in all epochs together.
+    multiply_adds: of one image, forward (`lvseg.figures.graph`); each is two operations, and the backward pass costs
+    twice the forward pass. images: in all epochs together.
     """
     return 6 * multiply_adds * images / (flops * share)
 

@@ -10,11 +10,11 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from scipy.spatial import KDTree
 
 from lvseg.errors import DataError
+from lvseg.masks import check_mask, contour
 
 Spacing = tuple[float, float]
 
@@ -120,27 +120,6 @@ def contour_distances_mm(pred: np.ndarray, truth: np.ndarray, spacing_mm: Spacin
         return distance, distance
     ours, theirs = contour(pred) * scale, contour(truth) * scale
     return KDTree(theirs).query(ours)[0], KDTree(ours).query(theirs)[0]
-
-
-def contour(mask: np.ndarray) -> np.ndarray:
-    """The contour pixels of a bool mask (height, width), as an int array (n, 2) of (row, column).
-
-    A contour pixel lies in the mask and has a neighbour above, below, left or right that doesn't; all around
-    the image counts as outside. Holes have contours too.
-    """
-    check_mask(mask)
-    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    inner = cv2.erode(mask.view(np.uint8), cross, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    return np.argwhere(mask & (inner == 0))
-
-
-def check_mask(mask: np.ndarray) -> None:
-    """Raise `DataError` unless `mask` is a bool array (height, width) of at least one pixel."""
-    if mask.dtype != bool or mask.ndim != 2 or mask.size == 0:
-        raise DataError(
-            f"A mask must be a bool array of shape (height, width), not {mask.dtype} of shape {mask.shape}: "
-            "compare it first, e.g. mask > 0."
-        )
 
 
 def check_spacing(spacing_mm: Spacing) -> np.ndarray:

@@ -20,8 +20,9 @@ CODE = """
 import sys
 from pathlib import Path
 import numpy as np
-from lvseg import losses, networks
 from lvseg.backend import keras
+from lvseg import losses
+from lvseg import networks
 
 folder, out = map(Path, sys.argv[1:])
 data = np.load(folder / "data.npz")
@@ -54,14 +55,15 @@ def on(backend: str, folder: Path) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory) -> Path:
     """The three networks with random weights and statistics, images and masks."""
-    from lvseg import networks, profiles
+    from lvseg import networks
     from lvseg.backend import keras
+    from lvseg.experiment import NetworkConfig
 
     keras.utils.set_random_seed(6)  # with 5, rounding decides on which side of LeakyReLU's kink a value lies
     folder = tmp_path_factory.mktemp("backends")
     draw = np.random.default_rng(5)
     for method in METHODS:
-        network = networks.build(profiles.NetworkConfig.of(model=method, width=4, size=32, channels=1))
+        network = networks.build(NetworkConfig.of(model=method, width=4, size=32, channels=1))
         network.set_weights([w + draw.normal(0, 0.05, w.shape) ** 2 for w in network.get_weights()])
         network.save(folder / f"{method}.keras")
     images = draw.random((4, 32, 32, 1), np.float32)

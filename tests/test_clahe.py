@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from benchmarks.real_data import CAMUS
-from lvseg import ConfigError, DataError, clahe
+from lvseg import clahe
+from lvseg.errors import ConfigError, DataError
 
 
 def speckle(height, width, dtype=np.uint8, seed=0):

@@ -22,8 +22,11 @@ from conftest import lvseg as in_a_process
 from conftest import needs_camus_mhd
 
 from benchmarks.real_data import CAMUS_MHD
-from lvseg import DataError, cli, files, machine, profiles, receipts
-from lvseg.dataset import Split
+from lvseg import cli, files, machine
+from lvseg.data.splits import Split
+from lvseg.errors import DataError
+from lvseg.experiment import Experiment
+from lvseg.training.folder import OUTPUTS, RECEIPT
 
 HEAVY = {"keras", "tensorflow", "jax", "torch", "numpy", "cv2", "pandas", "matplotlib", "scipy", "papermill"}
 
@@ -123,7 +126,7 @@ def imported_by(code: str) -> set[str]:
 
 def test_importing_lvseg_is_light():
     assert imported_by("import lvseg") == set()
-    assert imported_by("import lvseg; lvseg.clahe") >= {"numpy", "cv2"}  # so the test can fail
+    assert imported_by("import lvseg.clahe") >= {"numpy", "cv2"}  # so the test can fail
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"], ["reproduce", "--help"], ["doctor"]])
@@ -167,7 +170,7 @@ def test_examples_in_the_help_are_accepted(name, example, tmp_path, monkeypatch)
     context = commands()[name].make_context(name, arguments)
     cli._pairs(context.params.get("change"))
     if context.params.get("profile"):
-        profiles.experiment(context.params["profile"], **cli._changes(context.params["change"]))
+        Experiment.of_profile(context.params["profile"], **cli._changes(context.params["change"]))
 
 
 @pytest.mark.parametrize("name", ["", *commands()])
@@ -523,7 +526,7 @@ def test_bad_data_end_a_real_process_with_status_2(tmp_path, command):
 def test_a_changed_run_is_no_longer_a_finished_one(lvseg, run_folder, tmp_path):
     copy = tmp_path / "copy"
     copy.mkdir()
-    for name in (*receipts.OUTPUTS, receipts.NAME):
+    for name in (*OUTPUTS, RECEIPT):
         (copy / name).write_bytes((run_folder / name).read_bytes())
     assert lvseg("evaluate", copy)[0] == 0
     (copy / "frames.csv").write_text((copy / "frames.csv").read_text().replace("0.", "1.", 1))
@@ -533,22 +536,23 @@ def test_a_changed_run_is_no_longer_a_finished_one(lvseg, run_folder, tmp_path):
 
 
 def test_a_failed_run_ends_with_status_1(lvseg, monkeypatch, tmp_path):
-    from lvseg import reproduction, runner
+    from lvseg.course import notebooks
+    from lvseg.course import reproduce as course
 
     def fail(*_):
-        raise runner.RunError("the kernel died")
+        raise notebooks.RunError("the kernel died")
 
-    monkeypatch.setattr(reproduction, "reproduce", fail)
+    monkeypatch.setattr(course, "reproduce", fail)
     status, _, error = lvseg("reproduce", "--out", tmp_path)
     assert (status, error) == (1, "lvseg: the kernel died\n")
 
 
 def test_a_message_stays_one_line_whatever_it_quotes(lvseg, monkeypatch, tmp_path):
-    from lvseg import reproduction
+    from lvseg.course import reproduce as course
 
     def fail(*_):
         raise DataError("a\nfile\x1b[2J [red]\udce9")
 
-    monkeypatch.setattr(reproduction, "reproduce", fail)
+    monkeypatch.setattr(course, "reproduce", fail)
     status, _, error = lvseg("reproduce", "--out", tmp_path)
     assert (status, error) == (2, "lvseg: a file?[2J [red]?\n")

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from benchmarks.real_data import CAMUS, CAMUS_MHD
-from lvseg import DataError, clinical
+from lvseg import clinical
+from lvseg.errors import DataError
 
 SPACINGS = [(0.3, 0.3), (0.3, 0.15), (0.5, 1.0)]
 TILTS = [0, 20, -30]

@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from lvseg import costs, networks
+from lvseg import networks
 from lvseg.backend import keras, layers
-from lvseg.profiles import NetworkConfig
+from lvseg.experiment import NetworkConfig
+from lvseg.figures import graph
 
 
 def built(**choices) -> keras.Model:
@@ -19,7 +20,7 @@ def built(**choices) -> keras.Model:
 def test_one_convolution_by_hand():
     x = keras.Input((10, 12, 3))
     y = layers.Conv2D(5, 3, strides=2, padding="same", name="block_1")(x)
-    table = costs.per_stage(keras.Model(x, y))
+    table = graph.per_stage(keras.Model(x, y))
     row = table.loc["block_1"]
     assert row.parameters == 3 * 3 * 3 * 5 + 5
     assert row.multiply_adds == 5 * 6 * 3 * 3 * 3 * 5
@@ -30,13 +31,13 @@ def test_one_convolution_by_hand():
 @pytest.mark.parametrize("model", ["unet", "resunet", "improved_resunet"])
 def test_parameters_add_up(model):
     network = built(model=model)
-    assert costs.per_stage(network).parameters.sum() == network.count_params()
+    assert graph.per_stage(network).parameters.sum() == network.count_params()
 
 
 def test_width_scales_costs_as_it_must():
     """Four times the multiply-adds for twice the width, but for the first and the last convolution."""
     narrow, wide = (
-        costs.per_stage(networks.build(NetworkConfig.of(model="unet", width=w, size=64, channels=1))) for w in (8, 16)
+        graph.per_stage(networks.build(NetworkConfig.of(model="unet", width=w, size=64, channels=1))) for w in (8, 16)
     )
     assert wide.multiply_adds["block_3"] == 4 * narrow.multiply_adds["block_3"]
     assert wide.activations_mib["block_3"] == pytest.approx(2 * narrow.activations_mib["block_3"])
@@ -44,7 +45,7 @@ def test_width_scales_costs_as_it_must():
 
 def test_one_residual_block_by_hand():
     """The improved ResUNet's second ResBlock, at width 4 and 32x32: from 32x32x4 to 16x16x8."""
-    row = costs.per_stage(built(model="improved_resunet")).loc["resblock_2"]
+    row = graph.per_stage(built(model="improved_resunet")).loc["resblock_2"]
     # both stages and the shortcut at 32x32, the Inception module's branches of 8/4 channels too, then the sampling
     two_stages = 9 * 4 * 8 + 9 * 8 * 8 + 4 * 8
     inception = 4 * (8 * 2) + 3 * (9 * 2 * 2)
@@ -69,27 +70,27 @@ NETWORKS = [
 def test_multiply_adds_are_half_of_what_tensorflow_counts(choices):
     tensorflow = pytest.importorskip("tensorflow")
     network = built(**choices)
-    graph = tensorflow.function(lambda x: network(x)).get_concrete_function(tensorflow.zeros((1, 32, 32, 1))).graph
+    traced = tensorflow.function(lambda x: network(x)).get_concrete_function(tensorflow.zeros((1, 32, 32, 1))).graph
     profiler = tensorflow.compat.v1.profiler
     options = profiler.ProfileOptionBuilder(profiler.ProfileOptionBuilder.float_operation())
-    counted = profiler.profile(graph, cmd="op", options=options.with_empty_output().build())
+    counted = profiler.profile(traced, cmd="op", options=options.with_empty_output().build())
     convolutions = counted.children[0]
     assert convolutions.name == "Conv2D"
-    assert 2 * costs.per_stage(network).multiply_adds.sum() == convolutions.float_ops
+    assert 2 * graph.per_stage(network).multiply_adds.sum() == convolutions.float_ops
 
 
 def test_a_transposed_convolution_by_hand():
     """Each of 4x4 elements of 6 channels is spread over 2x2 elements of 6 channels."""
     x = keras.Input((4, 4, 6))
     layer = layers.Conv2DTranspose(6, 2, strides=2, name="upsampling_1")
-    table = costs.per_stage(keras.Model(x, layer(x)))
+    table = graph.per_stage(keras.Model(x, layer(x)))
     assert table.multiply_adds["upsampling_1"] == 4 * 4 * 6 * 2 * 2 * 6
     assert table.receptive_field["upsampling_1"] == 1
 
 
 @pytest.mark.parametrize("attention", ["cbam", "squeeze_excitation"])
 def test_attention_by_channels_sees_the_whole_image(attention):
-    assert costs.per_stage(built(attention=attention)).receptive_field["attention_9"] >= 32
+    assert graph.per_stage(built(attention=attention)).receptive_field["attention_9"] >= 32
 
 
 LINEAR = [
@@ -109,7 +110,7 @@ def test_what_an_element_sees_is_what_is_measured(choices):
     for weight in network.weights:
         taps = math.prod(weight.shape[:-1]) if weight.name == "kernel" else math.inf
         weight.assign(np.full(weight.shape, 1 / taps))
-    ends = {name: members[-1] for name, members in networks.parts(network).items()}
+    ends = {name: members[-1] for name, members in graph.parts(network).items()}
     image = tensorflow.zeros((1, size, 16, 1))
     with tensorflow.GradientTape(persistent=True) as tape:
         tape.watch(image)
@@ -118,7 +119,7 @@ def test_what_an_element_sees_is_what_is_measured(choices):
     for layer, of_layer in zip(ends.values(), rows, strict=True):
         for position, row in zip(positions, of_layer, strict=True):
             measured = np.flatnonzero(tape.gradient(row, image).numpy()[0].sum((1, 2)) > 0)
-            stated = costs.sees(network, layer.name, position * layer.output.shape[1] // size)
+            stated = graph.sees(network, layer.name, position * layer.output.shape[1] // size)
             assert (layer.name, *stated) == (layer.name, measured.min(), measured.max())
 
 
@@ -127,8 +128,8 @@ def test_receptive_field_is_the_largest_of_all_elements():
     x = keras.Input((32, 32, 1))
     y = layers.Conv2D(1, 2, padding="same", name="block_2")(layers.UpSampling2D(2, name="upsampling_2")(x))
     network = keras.Model(x, y)
-    assert [costs.sees(network, "block_2", element) for element in (4, 5)] == [(2, 2), (2, 3)]
-    assert costs.per_stage(network).receptive_field["block_2"] == 2
+    assert [graph.sees(network, "block_2", element) for element in (4, 5)] == [(2, 2), (2, 3)]
+    assert graph.per_stage(network).receptive_field["block_2"] == 2
 
 
 def linear(layer: keras.Layer) -> keras.Layer:

@@ -8,9 +8,10 @@ import pytest
 import sklearn.metrics
 from scipy import ndimage, stats
 
-from lvseg import ConfigError, DataError
-from lvseg.evaluation import bootstrap_ci, evaluate, paired_difference
+from lvseg.errors import ConfigError, DataError
+from lvseg.evaluation import evaluate
 from lvseg.readers import Frame, Pixels
+from lvseg.results.statistics import bootstrap_ci, paired_difference
 
 
 def study(rng, n_patients, frames_each, between=0.05, within=0.02):

@@ -10,10 +10,12 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from lvseg import ConfigError, exporting, machine, networks
+from lvseg import machine, networks
 from lvseg.backend import keras, layers
-from lvseg.prediction import SHIPPED, Segmenter
-from lvseg.profiles import NetworkConfig
+from lvseg.errors import ConfigError
+from lvseg.experiment import NetworkConfig
+from lvseg.inference import onnx_file
+from lvseg.inference.segmenter import SHIPPED, Segmenter
 
 SWITCHES = [
     {name: value}
@@ -48,7 +50,7 @@ def network_with_random_weights(switches: dict) -> keras.Model:
 @pytest.mark.parametrize("switches", SWITCHES + TOGETHER, ids=str)
 def test_onnx_runtime_computes_what_keras_computes(switches, tmp_path):
     network = network_with_random_weights(switches)
-    exporting.to_onnx(network, tmp_path / "net.onnx")
+    onnx_file.to_onnx(network, tmp_path / "net.onnx")
     images = np.random.default_rng(0).random((3, *network.input_shape[1:]), np.float32)
     expected = network.predict_on_batch(images)
     assert np.ptp(expected) > 1e-3  # the answer depends on the image
@@ -64,7 +66,7 @@ def test_a_layer_that_no_network_of_ours_has_is_refused(tmp_path):
     inputs = keras.Input((8, 8, 1))
     for layer in (layers.Softmax(), layers.Conv2D(1, 1, activation="tanh")):
         with pytest.raises(ConfigError, match=layer.name):
-            exporting.to_onnx(keras.Model(inputs, layer(inputs)), tmp_path / "net.onnx")
+            onnx_file.to_onnx(keras.Model(inputs, layer(inputs)), tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
 
 
@@ -87,6 +89,7 @@ def test_bfloat16_stays_near_float32():
 
 
 def test_prediction_starts_without_keras():
-    code = "import sys; from lvseg.prediction import Segmenter; Segmenter.load(); print('keras' in sys.modules)"
+    load = "import sys; from lvseg.inference.segmenter import Segmenter; Segmenter.load()"
+    code = f"{load}; print('keras' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == "False\n"

@@ -11,7 +11,9 @@ from scipy.ndimage import binary_erosion, distance_transform_edt
 from scipy.spatial.distance import cdist, directed_hausdorff
 from sklearn.metrics import accuracy_score, f1_score, jaccard_score
 
-from lvseg import DataError, metrics
+from lvseg import metrics
+from lvseg.errors import DataError
+from lvseg.masks import contour
 from lvseg.metrics import Confusion
 
 EMPTY = np.zeros((12, 10), bool)
@@ -118,7 +120,7 @@ def test_contour_of_a_square_with_a_hole_at_the_image_border():
     mask[2, 2] = False
     around = mask.copy()
     around[[1, 1, 3, 3], [1, 3, 1, 3]] = False  # only these have four neighbours in the mask
-    np.testing.assert_array_equal(metrics.contour(mask), np.argwhere(around))
+    np.testing.assert_array_equal(contour(mask), np.argwhere(around))
 
 
 @pytest.mark.parametrize("spacing_mm", [(1.0, 1.0), (0.308, 0.154)])

@@ -22,7 +22,8 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from lvseg import paper
 from lvseg.backend import keras
-from lvseg.profiles import NetworkConfig
+from lvseg.experiment import NetworkConfig
+from lvseg.figures import graph
 
 RNG = np.random.default_rng(0)
 CONFIG = NetworkConfig.of(width=8, size=16, channels=1)
@@ -173,25 +174,25 @@ def gate(blocks: ModuleType) -> None:
 
 def table_1(module: ModuleType) -> None:
     """The built network: Table 1 at an eighth of the width and a sixteenth of the size, and its parameters."""
-    networks = module
+    built_by = {"lvseg.networks": module}.get(module.__name__, mutated("networks"))
+    read_by = {"lvseg.figures.graph": module}.get(module.__name__, graph)
     if module.__name__ == "lvseg.blocks":
-        networks = mutated("networks")
-        networks.blocks = module
-    network = networks.build(CONFIG)
-    rows = networks.table1(network)
+        built_by.blocks = module
+    network = built_by.build(CONFIG)
+    rows = read_by.table1(network)
     for ours, theirs in zip(rows, paper.TABLE_1, strict=True):
         height, width, channels = theirs.output
         assert ours.output == (height // 16, width // 16, max(channels // 8, 1))
         assert (ours.name, ours.kernels, ours.strides) == (theirs.name, theirs.kernels, theirs.strides)
     assert network.count_params() == 835_079  # by hand in test_networks
     image = RNG.random((1, 16, 16, 1)).astype("float32")
-    probability = expit(numbers(networks.logits(network)(image)))
+    probability = expit(numbers(built_by.logits(network)(image)))
     np.testing.assert_allclose(numbers(network(image)), probability, atol=1e-6)
 
 
-def improvements(profiles: ModuleType) -> None:
+def improvements(experiment: ModuleType) -> None:
     """Inception, attention and LeakyReLU: all three in the improved network, none in the two others."""
-    choices = {model: profiles.NetworkConfig.of(model=model) for model in paper.METHODS}
+    choices = {model: experiment.NetworkConfig.of(model=model) for model in paper.METHODS}
     on = {model: (c.inception, c.attention, c.slope) for model, c in choices.items()}
     assert on.pop("improved_resunet") == ("encoder", "gate", 0.01)
     assert set(on.values()) == {("none", "none", 0.0)}
@@ -320,8 +321,9 @@ MUTATIONS = [
         ("blocks.convolution(x, 1, 1,", "blocks.convolution(x, 1, 3,"),
         ("blocks.convolution(x, 1, 1,", "blocks.convolution(x, 2, 1,"),
         ('layers.Activation("sigmoid"', 'layers.Activation("relu"'),
-        ("shape(up.output)", "shape(up.input)")),
-    *of("profiles", improvements,
+    ),
+    *of("figures.graph", table_1, ("shape(up.output)", "shape(up.input)")),
+    *of("experiment", improvements,
         ('"attention": "gate", "slope": 0.01}', '"attention": "gate", "slope": 0.0}'),
         ('"attention": "gate", "slope": 0.01}', '"attention": "none", "slope": 0.01}'),
         ('{"inception": "encoder", "attention": "gate"', '{"inception": "none", "attention": "gate"'),

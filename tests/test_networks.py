@@ -13,9 +13,11 @@ import psutil
 import pytest
 from scipy.special import expit
 
-from lvseg import ConfigError, blocks, figures, losses, networks, paper
+from lvseg import blocks, losses, networks, paper
 from lvseg.backend import keras
-from lvseg.profiles import NetworkConfig
+from lvseg.errors import ConfigError
+from lvseg.experiment import NetworkConfig
+from lvseg.figures import diagrams, graph, plots
 
 SMALL = {"width": 4, "size": 32, "channels": 1}
 
@@ -35,7 +37,7 @@ def numbers(tensor) -> np.ndarray:
 
 
 def test_table1_row_for_row(full):
-    rows = networks.table1(full)
+    rows = graph.table1(full)
     assert len(rows) == 14
     for ours, theirs in zip(rows, paper.TABLE_1, strict=True):
         assert ours == theirs
@@ -43,13 +45,13 @@ def test_table1_row_for_row(full):
 
 def test_table1_notices_another_network():
     """The walk reads the built graph: a narrower one, or one without strides, can't pass for the paper's."""
-    rows = networks.table1(networks.blueprint(NetworkConfig.of(model="improved_resunet", width=32)))
+    rows = graph.table1(networks.blueprint(NetworkConfig.of(model="improved_resunet", width=32)))
     assert sum(ours == theirs for ours, theirs in zip(rows, paper.TABLE_1, strict=True)) == 0
 
 
 def test_table1_of_blocks_of_two_convolutions():
     """Zhang's network has Table 1's shapes, but two kernels in each block, of which the first samples."""
-    rows = networks.table1(built(model="resunet", wiring="two_convolutions", size=64, width=16))
+    rows = graph.table1(built(model="resunet", wiring="two_convolutions", size=64, width=16))
     for ours, theirs in zip(rows, paper.TABLE_1, strict=True):
         narrow = (theirs.output[0] // 4, theirs.output[1] // 4, max(theirs.output[2] // 4, 1))
         assert (ours.name, ours.output) == (theirs.name, narrow)
@@ -61,19 +63,19 @@ def test_zhang_leaves_the_image_as_it_is():
     first, second = (
         {
             box.label
-            for box in networks.block_diagram(built(model="resunet", wiring="two_convolutions", **SMALL), number)
+            for box in diagrams.block_diagram(built(model="resunet", wiring="two_convolutions", **SMALL), number)
         }
         for number in (1, 2)
     )
     assert {"BN", "ReLU", "3x3 conv"} <= first and {"BN", "ReLU", "3x3 conv, stride 2"} <= second
     network = built(model="resunet", wiring="two_convolutions", **SMALL)
-    assert networks.parents(network.get_layer("resblock_1_conv1")) == ["image"]
-    assert networks.parents(network.get_layer("resblock_2_conv1")) == ["resblock_2_1_activation"]
+    assert graph.parents(network.get_layer("resblock_1_conv1")) == ["image"]
+    assert graph.parents(network.get_layer("resblock_2_conv1")) == ["resblock_2_1_activation"]
 
 
 def test_table1_is_not_about_unet():
     with pytest.raises(ConfigError, match="Table 1 describes residual blocks, and unet has none"):
-        networks.table1(built(model="unet", **SMALL))
+        graph.table1(built(model="unet", **SMALL))
 
 
 PARAMETERS = [
@@ -275,7 +277,7 @@ def test_a_wrong_choice_is_one_sentence_that_names_it(choices, named):
 
 
 def test_fig5_is_drawn_from_the_graph():
-    boxes = {box.name: box for box in networks.block_diagram(built(model="improved_resunet", **SMALL), 2)}
+    boxes = {box.name: box for box in diagrams.block_diagram(built(model="improved_resunet", **SMALL), 2)}
     down = [box.label for box in boxes.values() if box.column == 0]
     assert down == [
         "ResBlock (1)\n32 × 32 × 4", *2 * ["BN", "3x3 conv", "LeakyReLU"],
@@ -285,7 +287,7 @@ def test_fig5_is_drawn_from_the_graph():
     assert boxes["resblock_2_shortcut"].inputs == ("resblock_1",)
     assert [box.name for box in boxes.values() if box.column == 1] == ["resblock_2_shortcut"]
 
-    boxes = {box.name: box for box in networks.block_diagram(built(model="resunet", **SMALL), 6)}
+    boxes = {box.name: box for box in diagrams.block_diagram(built(model="resunet", **SMALL), 6)}
     assert boxes["upsampling_6"].inputs == ("resblock_5",)
     assert set(boxes["resblock_6_join"].inputs) == {"upsampling_6", "resblock_4"}
     labels = {box.label for box in boxes.values()}
@@ -293,7 +295,7 @@ def test_fig5_is_drawn_from_the_graph():
 
 
 def test_the_whole_network_is_drawn_from_the_graph(full):
-    boxes = networks.network_diagram(full)
+    boxes = diagrams.network_diagram(full)
     labels = [box.label for box in boxes if not box.name.startswith(("image", "attention", "probability"))]
     assert sorted(labels) == sorted(f"{row.name}\n{' × '.join(map(str, row.output))}" for row in paper.TABLE_1)
     by_name = {box.name: box for box in boxes}
@@ -315,15 +317,15 @@ DRAWN = [
 @pytest.mark.parametrize("choices", DRAWN, ids=str)
 def test_no_box_of_a_figure_hides_another(choices):
     network = built(**SMALL | choices)
-    for boxes in (networks.network_diagram(network), *(networks.block_diagram(network, n) for n in range(1, 10))):
+    for boxes in (diagrams.network_diagram(network), *(diagrams.block_diagram(network, n) for n in range(1, 10))):
         places = sorted((box.column, box.row) for box in boxes)
         assert all(a[0] != b[0] or b[1] - a[1] >= 1 for a, b in itertools.pairwise(places))
         assert {name for box in boxes for name in box.inputs} <= {box.name for box in boxes}
 
 
 def test_every_word_of_a_figure_lies_in_its_box(full):
-    blocks_drawn = figures.fig5({f"ResBlock ({n})": networks.block_diagram(full, n) for n in (2, 6)})
-    for figure in (blocks_drawn, figures.u_shape(networks.network_diagram(full))):
+    blocks_drawn = diagrams.fig5({f"ResBlock ({n})": diagrams.block_diagram(full, n) for n in (2, 6)})
+    for figure in (blocks_drawn, diagrams.u_shape(diagrams.network_diagram(full))):
         figure.png()
         boxes = [patch.get_window_extent() for axes in figure.axes for patch in axes.patches if patch.get_zorder() == 2]
         texts = [text.get_window_extent() for axes in figure.axes for text in axes.texts]
@@ -337,19 +339,19 @@ def test_feature_maps_are_what_the_blocks_pass_on(model):
     """The last block's maps, through the last convolution by hand, are the network's probabilities."""
     network = built(model=model, **SMALL)
     images = np.random.default_rng(0).random((2, 32, 32, 1)).astype("float32")
-    maps = networks.feature_maps(network, images)
+    maps = graph.feature_maps(network, images)
     sizes = [(32, 4), (16, 8), (8, 16), (4, 32), (2, 64), (4, 32), (8, 16), (16, 8), (32, 4)]
     assert [tensor.shape for tensor in maps.values()] == [(2, size, size, channels) for size, channels in sizes]
     kernel, bias = map(numbers, network.get_layer("convolution").weights)
     expected = expit(list(maps.values())[-1] @ kernel[0, 0] + bias)
     np.testing.assert_allclose(numbers(network(images)), expected, atol=1e-5)
-    assert figures.feature_maps(maps).png().startswith(b"\x89PNG")
+    assert plots.feature_maps(maps).png().startswith(b"\x89PNG")
 
 
 def test_attention_maps_are_the_gates_weights():
     network = built(model="improved_resunet", **SMALL)
     images = np.random.default_rng(0).random((2, 32, 32, 1)).astype("float32")
-    maps = networks.attention_maps(network, images)
+    maps = graph.attention_maps(network, images)
     assert [gate.shape for gate in maps] == [(2, 4, 4), (2, 8, 8), (2, 16, 16), (2, 32, 32)]
     inside = keras.Model(network.input, [network.get_layer(n).output for n in ("attention_9", "resblock_1")])
     gated, skip = map(numbers, inside(images))

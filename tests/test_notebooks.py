@@ -10,10 +10,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from lvseg import runner
+from lvseg import files
+from lvseg.course import notebooks
 
-NOTEBOOKS = sorted(runner.NOTEBOOKS.glob("0*.ipynb"))
-LIGHT = [path for path in NOTEBOOKS if path.stem not in (runner.TRAINING, runner.RESULTS)]
+NOTEBOOKS = sorted(notebooks.NOTEBOOKS.glob("0*.ipynb"))
+LIGHT = [path for path in NOTEBOOKS if path.stem not in (notebooks.TRAINING, notebooks.RESULTS)]
 """05 and 06 are executed by the reproduction that other tests share."""
 
 
@@ -43,7 +44,7 @@ def test_every_widget_has_a_static_picture_in_its_notebook(path):
 
 @pytest.mark.parametrize("path", LIGHT, ids=lambda path: path.stem)
 def test_runs_by_papermill(path, tmp_path):
-    runner.run_notebook(path.stem, tmp_path / path.name, {})
+    notebooks.run_notebook(path.stem, tmp_path / path.name, {})
     assert (tmp_path / path.name).exists()
 
 
@@ -68,6 +69,6 @@ def test_committed_outputs_are_todays(tmp_path):
         "/dev/null",
         *map(str, LIGHT),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(runner.ROOT), timeout=900)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(files.CHECKOUT), timeout=900)
     assert done.returncode == 0, done.stdout[-3000:]
     assert sum(path.read_text().count("NBVAL_CHECK_OUTPUT") for path in LIGHT) >= 8

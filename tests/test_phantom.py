@@ -14,10 +14,13 @@ from conftest import needs_camus
 from matplotlib.path import Path as Polygon
 
 from benchmarks.real_data import CAMUS
-from lvseg import phantom
+from lvseg.data.source import open_source
 from lvseg.errors import ConfigError
-from lvseg.phantom import POPULATIONS, Patient, cohort, render, sample_patient, volume_fraction, write_labelme
-from lvseg.readers import open_source
+from lvseg.phantom.cohort import cohort
+from lvseg.phantom.heart import POPULATIONS, VIEWS, Patient, sample_patient, volume_fraction
+from lvseg.phantom.scanner import BEAMS, SAMPLES, SCREEN_PX, Rendered, _scan_convert, echo_power, render
+from lvseg.phantom.sheet import write_sheet
+from lvseg.readers.labelme import write_labelme
 
 EVERY = [(seed, population) for population in POPULATIONS for seed in (0, 1, 2)]
 
@@ -82,7 +85,7 @@ def test_the_mask_is_the_contour(seed: int, population: str, phase: float):
 @pytest.mark.parametrize(("seed", "population"), EVERY)
 def test_the_cavity_lies_within_the_sector(seed: int, population: str):
     patient = sample_patient(seed, population)
-    for view in phantom.VIEWS:
+    for view in VIEWS:
         x, z = render(replace(patient, view=view), 0.0).contour_mm.T - patient.margin_mm
         x = x - patient.half_width_mm
         assert np.degrees(np.abs(np.arctan2(x, z))).max() < patient.sector_deg / 2
@@ -161,7 +164,7 @@ def test_a_wall_that_squeezes_narrows_most_at_papillary_level():
 # ------------------------------------------------------------------------------------------------ ingredients
 
 
-def in_heart(frame: phantom.Rendered, x_mm: tuple[float, float], z_mm: tuple[float, float]) -> np.ndarray:
+def in_heart(frame: Rendered, x_mm: tuple[float, float], z_mm: tuple[float, float]) -> np.ndarray:
     """Pixels of a `half_ellipsoid` by its own coordinates: x from the long axis, z from the apex."""
     rows, columns = (np.indices(frame.mask.shape) + 0.5) * frame.spacing_mm[0]
     x, z = columns - frame.mask.shape[1] / 2 * frame.spacing_mm[0], rows - 40
@@ -215,7 +218,7 @@ def test_the_tricuspid_valve_lies_between_the_right_chambers():
 
 def test_a_two_chamber_view_has_no_right_heart():
     patient = half_ellipsoid(right_heart_db=-60.0, septum_db=6.0, surroundings_db=0.0, haze_db=-25.0, rv_mm=30.0)
-    four, two = (render(replace(patient, view=view), 0.0) for view in phantom.VIEWS)
+    four, two = (render(replace(patient, view=view), 0.0) for view in VIEWS)
     beyond = in_heart(four, (-50, -42), (45, 60))  # the septum's or the inferior wall's far side
     assert four.image[beyond].mean() < 0.6 * two.image[beyond].mean()
 
@@ -224,7 +227,7 @@ def test_a_screen_surrounds_the_same_frame():
     patient = half_ellipsoid()
     plain, shown = render(patient, 0.2), render(replace(patient, screen=True), 0.2)
     height, width = plain.image.shape
-    top, _, left, _ = phantom.SCREEN_PX
+    top, _, left, _ = SCREEN_PX
     sector = np.s_[top : top + height, left : left + width]
     inside = plain.image > 0
     assert np.array_equal(shown.image[sector][inside], plain.image[inside])
@@ -316,13 +319,13 @@ def test_speckle_moves_with_the_wall():
 
 
 def reflectors(seed: int) -> np.ndarray:
-    shape = (phantom.SAMPLES, phantom.BEAMS, 2)
+    shape = (SAMPLES, BEAMS, 2)
     return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
 
 
 def test_fully_developed_speckle_is_rayleigh():
     patient = half_ellipsoid()
-    envelope = np.sqrt(np.stack([phantom.echo_power(patient, reflectors(seed)) for seed in range(4)]))
+    envelope = np.sqrt(np.stack([echo_power(patient, reflectors(seed)) for seed in range(4)]))
     assert envelope.mean() / envelope.std() == pytest.approx(np.sqrt(np.pi / (4 - np.pi)), abs=0.05)  # 1.91
     assert (envelope**2).mean() == pytest.approx(1, abs=0.05)
 
@@ -332,9 +335,9 @@ def test_lateral_correlation_grows_with_depth_as_the_beam_does():
     patient = half_ellipsoid(frequency_mhz=2.0, aperture_mm=14.0)
     lags = {}
     for seed in range(12):
-        power = phantom.echo_power(patient, reflectors(seed))
+        power = echo_power(patient, reflectors(seed))
         power = np.clip(power * 20, 0, 255)  # grey levels
-        image, spacing, _ = phantom._scan_convert(patient, power)
+        image, spacing, _ = _scan_convert(patient, power)
         centre = image.shape[1] // 2
         for depth in (50, 75, 100, 125):
             reach = int(0.1 * depth / spacing)
@@ -428,7 +431,7 @@ def test_labelme_files_hold_exactly_the_mask(tmp_path: Path):
 def test_a_sheet_mixes_as_many_phantoms_as_frames_and_its_key_tells(tmp_path: Path):
     frames = cohort(n_patients=17, n_frames=1, seed=8, population="random")
     picture = tmp_path / "out" / "sheet.png"
-    phantom.write_sheet(frames, picture, seed=3)
+    write_sheet(frames, picture, seed=3)
     sheet = cv2.imread(str(picture), cv2.IMREAD_UNCHANGED)
     key = [line.split(",") for line in picture.with_suffix(".csv").read_text().splitlines()[1:]]
     assert sheet.shape == (1200, 2400) and len(key) == 32
@@ -445,11 +448,11 @@ def test_a_sheet_mixes_as_many_phantoms_as_frames_and_its_key_tells(tmp_path: Pa
 def test_a_sheet_with_real_frames_never_lies_in_the_project(tmp_path: Path):
     frames = cohort(n_patients=16, n_frames=1)
     with pytest.raises(ConfigError, match="own folder"):
-        phantom.write_sheet(frames, Path(__file__).parent / "sheet.png")
+        write_sheet(frames, Path(__file__).parent / "sheet.png")
     with pytest.raises(ConfigError, match="png"):
-        phantom.write_sheet(frames, tmp_path / "sheet")
+        write_sheet(frames, tmp_path / "sheet")
     with pytest.raises(ConfigError, match="16"):
-        phantom.write_sheet(frames[:15], tmp_path / "sheet.png")
+        write_sheet(frames[:15], tmp_path / "sheet.png")
 
 
 @pytest.mark.parametrize(

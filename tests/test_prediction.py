@@ -21,13 +21,17 @@ from conftest import needs_camus
 from pydicom import examples
 
 from benchmarks.real_data import CAMUS
-from lvseg import DataError, exporting, files, profiles
+from lvseg import files
 from lvseg.backend import keras
-from lvseg.prediction import Segmenter, ejection_fractions, predict
+from lvseg.errors import DataError
+from lvseg.experiment import Experiment
+from lvseg.inference import onnx_file
+from lvseg.inference.predict import ejection_fractions, predict
+from lvseg.inference.segmenter import Segmenter
 from lvseg.readers import open_path
 
 SIZE = 96
-EXPERIMENT = profiles.experiment("smoke", size=SIZE, clahe="none")
+EXPERIMENT = Experiment.of_profile("smoke", size=SIZE, clahe="none")
 
 
 def threshold_network(size: int = SIZE, channels: int = 1) -> keras.Model:
@@ -296,7 +300,7 @@ def test_camus_is_segmented_in_its_own_geometry(segmenter, tmp_path):
 
 def save(folder: Path, network: keras.Model, ending: str = ".keras") -> Path:
     network.save(folder / "net.keras")
-    exporting.to_onnx(network, folder / "net.onnx")
+    onnx_file.to_onnx(network, folder / "net.onnx")
     files.write_json(folder / "net.json", EXPERIMENT.model_dump())
     return folder / f"net{ending}"
 

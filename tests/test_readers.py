@@ -43,10 +43,12 @@ from benchmarks.fuzz_readers import (
     write_video,
 )
 from benchmarks.real_data import CAMUS, CAMUS_MHD
+from lvseg.data.check import check
+from lvseg.data.source import open_source
 from lvseg.errors import ConfigError, DataError
-from lvseg.readers import KINDS, Frame, open_path, open_source
-from lvseg.readers.check import check
-from lvseg.readers.common import check_outline, inside
+from lvseg.masks import inside
+from lvseg.readers import KINDS, Frame, open_path
+from lvseg.readers.common import check_outline
 from lvseg.readers.record import Pixels
 
 RNG = np.random.default_rng(7)
@@ -993,7 +995,7 @@ def test_check_takes_neighbours_in_a_cine_for_twins_only_where_identical(tmp_pat
 @needs_camus
 def test_check_finds_camus_twins_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = open_source(f"camus:{CAMUS}")[:160]  # the whole set gives the same, but takes long
-    monkeypatch.setattr("lvseg.readers.check.open_source", lambda spec: frames)
+    monkeypatch.setattr("lvseg.data.check.open_source", lambda spec: frames)
     report = check(f"camus:{CAMUS}")
     assert (report.frames, report.patients, report.missing, report.bad) == (160, 79, [], {})
     assert report.twins == [

@@ -10,12 +10,17 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from lvseg import DataError, paper, profiles, receipts, report
+from lvseg import paper
+from lvseg.errors import DataError
+from lvseg.experiment import Experiment
+from lvseg.results import page, statistics
+from lvseg.results.claims import claims
+from lvseg.training.folder import RECEIPT, Run, gather, read_receipt
 
 METHODS = ("unet", "resunet", "improved_resunet")
 
 
-def made_up(tmp_path, dice: dict[str, float], patients: int = 10, seeds=(0, 1)) -> list[report.Run]:
+def made_up(tmp_path, dice: dict[str, float], patients: int = 10, seeds=(0, 1)) -> list[Run]:
     """Runs whose per-frame Dice lies around `dice` of each method, patients differing more than methods."""
     runs = []
     for seed in seeds:
@@ -31,14 +36,14 @@ def made_up(tmp_path, dice: dict[str, float], patients: int = 10, seeds=(0, 1)) 
                     "tp": 100, "fp": 10, "fn": 20, "tn": 1000,
                 }
             )  # fmt: skip
-            experiment = profiles.experiment("class", model=method, seed=seed)
+            experiment = Experiment.of_profile("class", model=method, seed=seed)
             receipt = {"environment": {}, "parameters": 1, "seconds": 1, "peak_memory_mb": 1, "fingerprint": "f"}
-            runs.append(report.Run(tmp_path / f"{method}{seed}", experiment, receipt, table, pd.DataFrame()))
+            runs.append(Run(tmp_path / f"{method}{seed}", experiment, receipt, table, pd.DataFrame()))
     return runs
 
 
 def verdicts(runs) -> dict[str, dict]:
-    return {claim["id"]: claim for claim in report.claims(runs, paper.TABLE_1)}
+    return {claim["id"]: claim for claim in claims(runs, paper.TABLE_1)}
 
 
 def test_an_order_that_holds_is_reproduced_and_a_reversed_one_is_not(tmp_path):
@@ -73,13 +78,13 @@ def test_the_abstracts_gains_agree_with_table_2(tmp_path):
 
 def test_another_network_does_not_reproduce_table_1(tmp_path):
     rows = [*paper.TABLE_1[:-1], paper.TABLE_1[-1]._replace(output=(256, 256, 2))]
-    found = report.claims(made_up(tmp_path, dict.fromkeys(METHODS, 0.9)), rows)[0]
+    found = claims(made_up(tmp_path, dict.fromkeys(METHODS, 0.9)), rows)[0]
     assert (found["verdict"], found["ours"]) == ("not reproduced", 13)
 
 
 def test_table2_by_hand(tmp_path):
     runs = made_up(tmp_path, dict.fromkeys(METHODS, 0.9))
-    rows = report.table2(runs)
+    rows = statistics.table2(runs)
     assert [row["method"] for row in rows] == list(METHODS)
     both = pd.concat([run.frames.dice for run in runs if run.experiment.model == "unet"])
     assert rows[0]["dice"]["mean"] == pytest.approx(both.mean())
@@ -96,7 +101,7 @@ def test_table2s_interval_is_by_patient(tmp_path):
     (run, *_) = made_up(tmp_path, dict.fromkeys(METHODS, 0.9))
     of_patient = dict(zip(sorted(set(run.frames.patient)), np.linspace(0.80, 0.98, 10), strict=True))
     run.frames["dice"] = run.frames.patient.map(of_patient)
-    (row,) = report.table2([run])
+    (row,) = statistics.table2([run])
     values = np.array(list(of_patient.values()))
     assert row["dice"]["ci95"] == pytest.approx(stats.t.interval(0.95, 9, values.mean(), stats.sem(values)), abs=0.004)
 
@@ -105,7 +110,7 @@ def test_frames_without_a_distance_are_counted_not_dropped_in_silence(tmp_path):
     runs = made_up(tmp_path, dict.fromkeys(METHODS, 0.9))
     for run in runs:
         run.frames["hd95_mm"] = [np.nan, *[2.0] * 39]
-    row = report.table2(runs)[0]
+    row = statistics.table2(runs)[0]
     assert row["hd95_mm"]["mean"] == 2 and row["hd95_mm"]["frames_without"] == 2
 
 
@@ -115,10 +120,10 @@ def test_a_method_that_finds_nothing_still_has_its_row_and_its_page(tmp_path):
     for run in runs:
         if run.experiment.model != "resunet":
             run.frames["hd95_mm"] = run.frames["assd_mm"] = 2.0
-    found = report.results(runs, paper.TABLE_1)
+    found = page.results(runs, paper.TABLE_1)
     assert [row["hd95_mm"]["mean"] for row in found["table2"]] == [2, None, 2]
-    page = report.write(found, {}, tmp_path / "report").read_text()
-    assert "without 80 frames" in page and "NaN" not in (tmp_path / "report" / "results.json").read_text()
+    written = page.write(found, {}, tmp_path / "report").read_text()
+    assert "without 80 frames" in written and "NaN" not in (tmp_path / "report" / "results.json").read_text()
 
 
 def test_results_of_a_real_run(reproduction):
@@ -134,15 +139,15 @@ def test_results_of_a_real_run(reproduction):
     for row in found["table2"]:
         assert 0 <= row["dice"]["mean"] <= 1 and len(row["dice"]["per_seed"]) == 1
     for run in found["runs"]:
-        assert receipts.read(reproduction / "runs" / run["name"]) is not None
+        assert read_receipt(reproduction / "runs" / run["name"]) is not None
 
 
 def test_a_run_without_receipt_is_no_result(reproduction, tmp_path):
     copy = shutil.copytree(reproduction / "runs", tmp_path / "runs")
     victim = json.loads((copy / "plan.json").read_text())["runs"][1]
-    (copy / victim / receipts.NAME).unlink()
+    (copy / victim / RECEIPT).unlink()
     with pytest.raises(DataError, match=f"{victim}: has no valid receipt"):
-        report.gather(copy)
+        gather(copy)
 
 
 def test_the_page_in_a_browser(reproduction):

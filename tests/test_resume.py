@@ -16,19 +16,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lvseg import DataError, dataset, profiles, receipts, training
 from lvseg.backend import keras
-from lvseg.readers import open_source
+from lvseg.data import prepared
+from lvseg.data.source import open_source
+from lvseg.errors import DataError
+from lvseg.experiment import Experiment
+from lvseg.training.fit import fit
+from lvseg.training.folder import LOG, read_receipt
+from lvseg.training.run import train
 
 CHOICES = {"model": "unet", "size": 32, "batch": 2, "max_frames": 24, "epochs": 12, "weight_decay": 1e-3}
-EXPERIMENT = profiles.experiment("smoke", **CHOICES)
+EXPERIMENT = Experiment.of_profile("smoke", **CHOICES)
 """A run of 144 steps."""
 
 SCRIPT = """
 import itertools, json, os, signal, sys
 from pathlib import Path
 import numpy as np
-from lvseg import evaluation, profiles, training
+from lvseg import evaluation
+from lvseg.experiment import Experiment
+from lvseg.training import state
+from lvseg.training.run import train
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -39,13 +47,13 @@ def half(path, _calls=itertools.count(1), _savez=np.savez, **arrays):
     path.write_bytes(b"half of a sta")
     die()
 
-training._SHARE = 0  # keep the state after each step
+state._SHARE = 0  # keep the state after each step
 if sys.argv[3] == "half a state":
     np.savez = half
 if sys.argv[3] == "evaluation":
     evaluation.evaluate = die
-experiment = profiles.experiment("smoke", **json.loads(sys.argv[2]))
-training.run(experiment, Path(sys.argv[1]), lambda line: print(line, flush=True))
+experiment = Experiment.of_profile("smoke", **json.loads(sys.argv[2]))
+train(experiment, Path(sys.argv[1]), lambda line: print(line, flush=True))
 """
 
 
@@ -68,7 +76,7 @@ def assert_equal_weights(a: keras.Model, b: keras.Model) -> None:
 def whole(tmp_path_factory) -> Path:
     """A run that nobody killed."""
     folder = tmp_path_factory.mktemp("whole")
-    training.run(EXPERIMENT, folder, lambda line: None)
+    train(EXPERIMENT, folder, lambda line: None)
     return folder
 
 
@@ -84,15 +92,15 @@ def test_sigkill_changes_nothing(whole, tmp_path):
         assert ("compiling" in first_words) == (moment == "half a state")
         process.stdout.read()
         assert process.wait() == -signal.SIGKILL
-        assert receipts.read(folder) is None
+        assert read_receipt(folder) is None
     assert list(folder.glob(".state.*")) == []
     assert start(folder).wait(120) == 0
     assert_equal_weights(load(folder), load(whole))
     tables = [pd.read_csv(run / "history.csv", dtype=str).drop(columns="seconds") for run in (folder, whole)]
     pd.testing.assert_frame_equal(*tables)
     assert (folder / "frames.csv").read_bytes() == (whole / "frames.csv").read_bytes()
-    assert receipts.read(folder)["starts"] == 3
-    log = (folder / training.LOG).read_text()
+    assert read_receipt(folder)["starts"] == 3
+    log = (folder / LOG).read_text()
     assert "going on after epoch 2 and 5 steps" in log and "going on after epoch 12 and 0 steps" in log
     assert {path.name for path in folder.iterdir()} == {path.name for path in whole.iterdir()}
 
@@ -106,8 +114,8 @@ def stop(*_):
 
 
 @pytest.fixture(scope="module")
-def arrays() -> dataset.Arrays:
-    return dataset.load(open_source("phantom"), EXPERIMENT)[1]
+def arrays() -> prepared.Arrays:
+    return prepared.load(open_source("phantom"), EXPERIMENT)[1]
 
 
 @pytest.fixture(scope="module")
@@ -115,15 +123,15 @@ def state(arrays, tmp_path_factory) -> bytes:
     """What a training that stopped after its first epoch left to go on from."""
     folder = tmp_path_factory.mktemp("stopped")
     with pytest.raises(Stopped):
-        training.fit(arrays, EXPERIMENT, folder, lambda line: None, stop)
+        fit(arrays, EXPERIMENT, folder, lambda line: None, stop)
     return (folder / "state.npz").read_bytes()
 
 
-def first_words(arrays: dataset.Arrays, experiment: profiles.Experiment, folder: Path) -> str:
+def first_words(arrays: prepared.Arrays, experiment: Experiment, folder: Path) -> str:
     """The line with which a training in `folder` begins."""
     lines: list[str] = []
     with pytest.raises(Stopped):
-        training.fit(arrays, experiment, folder, lambda line: stop(lines.append(line)))
+        fit(arrays, experiment, folder, lambda line: stop(lines.append(line)))
     return lines[0]
 
 
@@ -155,7 +163,7 @@ def test_a_full_disk_is_told_and_loses_nothing(arrays, state, disk):
     folder.mkdir(exist_ok=True)
     (folder / "state.npz").write_bytes(state)
     with pytest.raises(DataError, match=r"run.*: can't be written \(No space left on device\); free"):
-        training.fit(arrays, EXPERIMENT, folder, fill)
+        fit(arrays, EXPERIMENT, folder, fill)
     free()
     assert [path.name for path in folder.iterdir()] == ["state.npz"]
     assert (folder / "state.npz").read_bytes() == state
@@ -165,7 +173,7 @@ def test_a_full_disk_is_told_and_loses_nothing(arrays, state, disk):
 def test_a_state_of_other_data_or_another_experiment_is_not_used(arrays, state, tmp_path):
     (tmp_path / "state.npz").write_bytes(state)
     assert "going on after epoch" in first_words(arrays, EXPERIMENT, tmp_path)
-    other_data = dataset.Arrays(arrays.image, arrays.mask[::-1])
+    other_data = prepared.Arrays(arrays.image, arrays.mask[::-1])
     assert "state.npz is of other choices, data or backend" in first_words(other_data, EXPERIMENT, tmp_path)
     other_rate = EXPERIMENT.model_copy(update={"rate": 1e-3})
     assert "state.npz is of other choices, data or backend" in first_words(arrays, other_rate, tmp_path)
@@ -175,4 +183,4 @@ def test_a_damaged_state_is_a_sentence(arrays, state, tmp_path):
     for damaged in (state[:-1000], b"", b"no archive"):
         (tmp_path / "state.npz").write_bytes(damaged)
         with pytest.raises(DataError, match=r"state\.npz: can't be read .*; remove it to train from the beginning"):
-            training.fit(arrays, EXPERIMENT, tmp_path, lambda line: None)
+            fit(arrays, EXPERIMENT, tmp_path, lambda line: None)

@@ -16,12 +16,15 @@ import pytest
 from conftest import lvseg
 from nbformat.v4 import new_code_cell, new_notebook
 
-from lvseg import ConfigError, DataError, profiles, receipts, runner
-from lvseg.reproduction import _notebook_parameters, plan, reproduce
+from lvseg.course import notebooks
+from lvseg.course.reproduce import _notebook_parameters, plan, reproduce
+from lvseg.errors import ConfigError, DataError
+from lvseg.experiment import Experiment
+from lvseg.training.folder import read_receipt
 
 
 def test_parameters_are_read_from_the_tagged_cell():
-    parameters = runner.parameters_of(runner.notebook_path("05"))
+    parameters = notebooks.parameters_of(notebooks.notebook_path("05"))
     assert parameters["model"] == "improved_resunet" and parameters["changes"] == {}
 
 
@@ -37,7 +40,7 @@ def test_parameters_are_read_from_the_tagged_cell():
 )
 def test_a_wrong_parameter_is_refused_before_a_kernel_starts(given, named, tmp_path):
     with pytest.raises(ConfigError, match=named.replace("(", r"\(")):
-        runner.run_notebook("05", tmp_path / "out.ipynb", given)
+        notebooks.run_notebook("05", tmp_path / "out.ipynb", given)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -53,11 +56,11 @@ def test_relative_paths_mean_the_callers_folder(tmp_path, monkeypatch):
         "report": "~/r",
         "seed": 1,
     }
-    found = runner._for_any_folder(given)
+    found = notebooks._for_any_folder(given)
     assert found["data"] == f"camus:{tmp_path}/hearts" and found["folder"] == f"{tmp_path}/runs/a"
     assert found["runs"] == f"{tmp_path}/runs" and found["report"] == str(Path.home() / "r")
     assert found["split"].startswith(f"{tmp_path}/mine.json#") and found["seed"] == 1
-    assert runner._for_any_folder({"data": "phantom", "split": "patient", "folder": ""}) == {
+    assert notebooks._for_any_folder({"data": "phantom", "split": "patient", "folder": ""}) == {
         "data": "phantom",
         "split": "patient",
         "folder": "",
@@ -66,7 +69,7 @@ def test_relative_paths_mean_the_callers_folder(tmp_path, monkeypatch):
 
 def test_unknown_notebook():
     with pytest.raises(ConfigError, match="notebook '99' doesn't exist; choose one of: 00_start_here"):
-        runner.notebook_path("99")
+        notebooks.notebook_path("99")
 
 
 @pytest.fixture
@@ -79,13 +82,13 @@ def course(tmp_path, monkeypatch):
         nbformat.write(notebook, tmp_path / "00_made_up.ipynb")
         return tmp_path / "out" / "executed.ipynb"
 
-    monkeypatch.setattr(runner, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path)
     return write
 
 
 def test_a_notebook_that_runs_gets_its_name(course):
     out = course("print(6 * 7)")
-    runner.run_notebook("00", out, {})
+    notebooks.run_notebook("00", out, {})
     assert nbformat.read(out, 4).cells[-1].outputs[0].text == "42\n"
     assert [path.name for path in out.parent.iterdir()] == ["executed.ipynb"]
 
@@ -99,8 +102,8 @@ def test_a_failed_or_killed_notebook_never_gets_its_name(course, cell, said):
     out = course("a = 1", cell, "b = 2")
     out.parent.mkdir()
     out.write_text("an older one")
-    with pytest.raises(runner.RunError, match=said):
-        runner.run_notebook("00", out, {})
+    with pytest.raises(notebooks.RunError, match=said):
+        notebooks.run_notebook("00", out, {})
     assert not out.exists()
 
 
@@ -117,11 +120,11 @@ def test_plan_has_every_method_with_every_seed_once():
     [{}, {"epochs": 3, "clip_limit": 1.0}, {"precision": "bfloat16"}, {"split": "frame", "attention": "cbam"}],
 )
 def test_the_notebook_gets_the_planned_experiment(tmp_path, changes):
-    planned = profiles.experiment("class", model="resunet", seed=2, **changes)
+    planned = Experiment.of_profile("class", model="resunet", seed=2, **changes)
     given = _notebook_parameters(planned, tmp_path)
-    runner.check_parameters(runner.notebook_path("05"), given)
+    notebooks.check_parameters(notebooks.notebook_path("05"), given)
     assert given.pop("folder") == str(tmp_path)
-    assert profiles.experiment(**{k: v for k, v in given.items() if k != "changes"}, **given["changes"]) == planned
+    assert Experiment.of_profile(**{k: v for k, v in given.items() if k != "changes"}, **given["changes"]) == planned
     assert given["changes"]["precision"] == planned.precision
 
 
@@ -219,11 +222,11 @@ def test_kills_lose_nothing_and_change_nothing(reproduction, tmp_path):
     done = lvseg("reproduce", "--profile", "smoke", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     assert {name: when for name, when in finished().items() if name in kept} == kept
-    assert receipts.read(tmp_path / "runs" / victim)["starts"] == 4
+    assert read_receipt(tmp_path / "runs" / victim)["starts"] == 4
     assert (tmp_path / "runs" / victim / "log.txt").read_text().count("going on after") == 3
     ours, theirs = (json.loads((folder / "report" / "results.json").read_text()) for folder in (tmp_path, reproduction))
     for part in ("table1", "table2", "claims"):
         assert ours[part] == theirs[part]
     for name in planned:
-        both = [receipts.read(folder / "runs" / name)["files"] for folder in (tmp_path, reproduction)]
+        both = [read_receipt(folder / "runs" / name)["files"] for folder in (tmp_path, reproduction)]
         assert both[0]["frames.csv"] == both[1]["frames.csv"]

@@ -17,23 +17,20 @@ import pandas as pd
 import pytest
 import scipy.special
 
-from lvseg import (
-    ConfigError,
-    DataError,
-    costs,
-    dataset,
-    devices,
-    files,
-    machine,
-    networks,
-    prediction,
-    profiles,
-    receipts,
-    training,
-)
+from lvseg import files, machine, networks
 from lvseg.backend import keras
-from lvseg.readers import open_source
-from lvseg.report import Run
+from lvseg.data import prepared
+from lvseg.data.batches import batches
+from lvseg.data.source import open_source
+from lvseg.errors import ConfigError, DataError
+from lvseg.experiment import Experiment
+from lvseg.figures import graph
+from lvseg.inference.segmenter import Segmenter
+from lvseg.training import devices
+from lvseg.training import fit as fitting
+from lvseg.training.fit import _side_by_side, optimizer_of
+from lvseg.training.folder import LOG, OUTPUTS, RECEIPT, Run, valid_receipt
+from lvseg.training.run import train
 
 ROOT = Path(__file__).parents[1]
 TINY = {"model": "unet", "max_frames": 8, "size": 32, "batch": 4}
@@ -43,13 +40,13 @@ TINY = {"model": "unet", "max_frames": 8, "size": 32, "batch": 4}
 def finished(tmp_path_factory):
     """A finished tiny run: (experiment, folder, receipt, lines it reported)."""
     folder, lines = tmp_path_factory.mktemp("run"), []
-    experiment = profiles.experiment("smoke", **TINY, epochs=3)
-    return experiment, folder, training.run(experiment, folder, lines.append), lines
+    experiment = Experiment.of_profile("smoke", **TINY, epochs=3)
+    return experiment, folder, train(experiment, folder, lines.append), lines
 
 
 def test_a_finished_run_has_everything(finished):
     experiment, folder, receipt, lines = finished
-    assert {path.name for path in folder.iterdir()} == {*receipts.OUTPUTS, receipts.NAME, training.LOG, ".lock"}
+    assert {path.name for path in folder.iterdir()} == {*OUTPUTS, RECEIPT, LOG, ".lock"}
     assert json.loads((folder / "experiment.json").read_text()) == experiment.model_dump()
     assert list(pd.read_csv(folder / "history.csv").epoch) == [1, 2, 3]
     scores = pd.read_csv(folder / "frames.csv")
@@ -64,35 +61,35 @@ def test_a_finished_run_has_everything(finished):
 def test_a_finished_run_is_kept(finished):
     experiment, folder, receipt, _ = finished
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir() if path.name != ".lock"}
-    assert training.run(experiment, folder, lambda line: None) == receipt
+    assert train(experiment, folder, lambda line: None) == receipt
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 def test_a_receipt_holds_only_for_its_experiment_its_data_and_its_files(finished, tmp_path):
     experiment, folder, receipt, _ = finished
-    data = dataset.checksum(open_source("phantom"), experiment)
-    assert receipts.valid(folder, experiment, data) == receipt
-    assert receipts.valid(folder, profiles.experiment("smoke", **TINY, epochs=3, seed=1), data) is None
-    assert receipts.valid(folder, experiment, data[::-1]) is None
-    for name in receipts.OUTPUTS:
+    data = prepared.checksum(open_source("phantom"), experiment)
+    assert valid_receipt(folder, experiment, data) == receipt
+    assert valid_receipt(folder, Experiment.of_profile("smoke", **TINY, epochs=3, seed=1), data) is None
+    assert valid_receipt(folder, experiment, data[::-1]) is None
+    for name in OUTPUTS:
         copy = tmp_path / name
         subprocess.run(["cp", "-r", folder, copy], check=True)
         (copy / name).write_bytes((copy / name).read_bytes() + b" ")
-        assert receipts.valid(copy, experiment, data) is None, name
+        assert valid_receipt(copy, experiment, data) is None, name
 
 
 def test_another_experiment_in_a_folder_is_refused_and_nothing_is_lost(finished):
     _, folder, _, _ = finished
     before = {path: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(DataError, match="holds another experiment; choose another folder"):
-        training.run(profiles.experiment("smoke", **TINY, epochs=4), folder, lambda line: None)
+        train(Experiment.of_profile("smoke", **TINY, epochs=4), folder, lambda line: None)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_a_state_that_a_kill_left_beside_the_receipt_is_removed(finished):
     experiment, folder, receipt, _ = finished
     (folder / "state.npz").write_bytes(b"of the last step")
-    assert training.run(experiment, folder, lambda line: None) == receipt
+    assert train(experiment, folder, lambda line: None) == receipt
     assert not (folder / "state.npz").exists()
 
 
@@ -116,14 +113,14 @@ def squares(tmp_path_factory) -> tuple[Path, dict[str, np.ndarray]]:
 def test_a_run_learns_and_keeps_what_it_learned(squares, tmp_path, precision):
     """Masks on disk against the drawn rectangles; the network on disk is the scored one, with float32 activations."""
     folder, drawn = squares
-    experiment = profiles.experiment(
+    experiment = Experiment.of_profile(
         "smoke", model="unet", data=f"images:{folder}", size=32, max_frames=None, epochs=40, precision=precision
     )
-    training.run(experiment, tmp_path, lambda line: None)
+    train(experiment, tmp_path, lambda line: None)
     run = Run.load(tmp_path)
     network = keras.saving.load_model(tmp_path / "weights.keras", compile=False)
     assert {layer.compute_dtype for layer in network.layers} == {"float32"}
-    again = prediction.Segmenter(network.predict_on_batch, experiment)
+    again = Segmenter(network.predict_on_batch, experiment)
     assert len(run.frames) == 6
     for name in run.frames.frame:
         mask, truth = run.mask(name), drawn[name]
@@ -148,16 +145,16 @@ def test_a_folder_that_another_process_writes_is_refused(tmp_path):
 
 
 def test_divergence_is_a_sentence(tmp_path):
-    experiment = profiles.experiment("smoke", **TINY, epochs=3, rate=1e30, schedule="constant", batch_norm=False)
+    experiment = Experiment.of_profile("smoke", **TINY, epochs=3, rate=1e30, schedule="constant", batch_norm=False)
     with pytest.raises(ConfigError, match=r"the loss is nan in epoch 1, step \d; choose a smaller rate than 1e\+30"):
-        training.run(experiment, tmp_path, lambda line: None)
-    assert not (tmp_path / receipts.NAME).exists()
-    assert (tmp_path / training.LOG).read_text().splitlines()[-1].endswith("choose a smaller rate than 1e+30")
+        train(experiment, tmp_path, lambda line: None)
+    assert not (tmp_path / RECEIPT).exists()
+    assert (tmp_path / LOG).read_text().splitlines()[-1].endswith("choose a smaller rate than 1e+30")
 
 
 def test_the_log_says_how_each_start_ended(finished):
     _, folder, receipt, _ = finished
-    lines = (folder / training.LOG).read_text().splitlines()
+    lines = (folder / LOG).read_text().splitlines()
     assert "start: process" in lines[0] and lines[-1].endswith("end: done")
     assert sum("epoch 2/3" in line for line in lines) == 1
     assert receipt["starts"] == 1 and receipt["seed"] == 0
@@ -167,23 +164,23 @@ def test_the_log_says_how_each_start_ended(finished):
 @pytest.mark.parametrize("rate", [float("inf"), float("nan"), -1])
 def test_an_impossible_rate_is_refused(rate):
     with pytest.raises(ConfigError, match="rate="):
-        profiles.experiment("smoke", rate=rate)
+        Experiment.of_profile("smoke", rate=rate)
 
 
 @pytest.fixture(scope="module")
-def ramp() -> dataset.Arrays:
+def ramp() -> prepared.Arrays:
     """Eight images of noise, each brighter to one side; the LV is the bright side."""
     noise = np.random.default_rng(0).integers(0, 60, (8, 16, 16))
     image = (np.linspace(0, 195, 16).round().astype(int) + noise).astype(np.uint8)
-    return dataset.Arrays(image, np.where(image > 127, 255, 0).astype(np.uint8))
+    return prepared.Arrays(image, np.where(image > 127, 255, 0).astype(np.uint8))
 
 
-def fit(arrays: dataset.Arrays, folder: Path, **changes) -> tuple[keras.Model, list[float]]:
+def fit(arrays: prepared.Arrays, folder: Path, **changes) -> tuple[keras.Model, list[float]]:
     """A few epochs of a tiny network without augmentation; the network and each epoch's loss."""
     choices = {"model": "unet", "size": 16, "epochs": 2, "augment": "none", "schedule": "constant", **changes}
     seen: list[float] = []
-    network = training.fit(
-        arrays, profiles.experiment("smoke", **choices), folder, lambda line: None,
+    network = fitting.fit(
+        arrays, Experiment.of_profile("smoke", **choices), folder, lambda line: None,
         lambda network, history: seen.append(history[-1]["loss"]),
     )  # fmt: skip
     return network, seen
@@ -191,18 +188,18 @@ def fit(arrays: dataset.Arrays, folder: Path, **changes) -> tuple[keras.Model, l
 
 def test_no_frames_and_no_lv_are_sentences(ramp, tmp_path):
     with pytest.raises(DataError, match="there are no frames to train on"):
-        fit(dataset.Arrays(ramp.image[:0], ramp.mask[:0]), tmp_path)
+        fit(prepared.Arrays(ramp.image[:0], ramp.mask[:0]), tmp_path)
     with pytest.raises(DataError, match="not one of the 8 frames to train on shows any LV"):
-        fit(dataset.Arrays(ramp.image, ramp.mask * 0), tmp_path)
+        fit(prepared.Arrays(ramp.image, ramp.mask * 0), tmp_path)
 
 
 def test_fewer_frames_than_a_batch_and_a_rate_of_zero(ramp, tmp_path):
     """One frame is one step an epoch; at rate 0 every epoch has the same loss and the weights stay."""
-    one = dataset.Arrays(ramp.image[:1], ramp.mask[:1])
+    one = prepared.Arrays(ramp.image[:1], ramp.mask[:1])
     network, seen = fit(one, tmp_path, rate=0, epochs=3)
     assert len(seen) == 3 and seen[0] == seen[1] == seen[2]
     keras.utils.set_random_seed(0)
-    fresh = networks.build(profiles.experiment("smoke", model="unet", size=16))
+    fresh = networks.build(Experiment.of_profile("smoke", model="unet", size=16))
     for trained, untrained in zip(network.trainable_weights, fresh.trainable_weights, strict=True):
         np.testing.assert_array_equal(trained.numpy(), untrained.numpy())
 
@@ -216,14 +213,14 @@ def test_another_seed_starts_from_other_weights(ramp, tmp_path):
 @pytest.mark.parametrize("end", [1e-3, 0.3])
 def test_the_rate_warms_up_and_decays_along_a_cosine(end):
     """Of 100 steps: a twentieth of the peak, the peak after 10, midway through the rest the mean of peak and end."""
-    rate = training._optimizer(profiles.experiment("class", epochs=10, rate=2e-3, decay_to=end), 10)._learning_rate
+    rate = optimizer_of(Experiment.of_profile("class", epochs=10, rate=2e-3, decay_to=end), 10)._learning_rate
     expected = {0: 1e-4, 5: 1.05e-3, 10: 2e-3, 55: 2e-3 * (1 + end) / 2, 100: 2e-3 * end}
     for step, value in expected.items():
         assert float(rate(step)) == pytest.approx(value, rel=1e-4), step
 
 
 def test_a_constant_rate_is_constant():
-    constant = training._optimizer(profiles.experiment("paper"), 10)
+    constant = optimizer_of(Experiment.of_profile("paper"), 10)
     assert float(constant.learning_rate) == pytest.approx(1e-4)
 
 
@@ -232,8 +229,8 @@ def test_the_network_is_a_mean_of_the_epochs(ramp, tmp_path):
 
     def after_each_epoch(**choices) -> list[list[np.ndarray]]:
         seen: list[list[np.ndarray]] = []
-        training.fit(
-            ramp, profiles.experiment("smoke", model="unet", size=16, epochs=3, **choices), tmp_path / str(choices),
+        fitting.fit(
+            ramp, Experiment.of_profile("smoke", model="unet", size=16, epochs=3, **choices), tmp_path / str(choices),
             lambda line: None, lambda network, _: seen.append(network.get_weights()),
         )  # fmt: skip
         return seen
@@ -247,9 +244,9 @@ def test_the_network_is_a_mean_of_the_epochs(ramp, tmp_path):
 
 
 def test_decay_and_clipping_are_those_of_the_experiment():
-    usual = training._optimizer(profiles.experiment("class", weight_decay=0.02, clip_norm=3.0), 10)
+    usual = optimizer_of(Experiment.of_profile("class", weight_decay=0.02, clip_norm=3.0), 10)
     assert isinstance(usual, keras.optimizers.AdamW) and (usual.weight_decay, usual.global_clipnorm) == (0.02, 3.0)
-    published = training._optimizer(profiles.experiment("paper"), 10)
+    published = optimizer_of(Experiment.of_profile("paper"), 10)
     assert type(published) is keras.optimizers.Adam and published.global_clipnorm is None
     assert published.weight_decay is None and published.gradient_accumulation_steps is None
 
@@ -258,8 +255,8 @@ def test_the_loss_is_the_experiments(ramp, tmp_path):
     """alpha Dice loss + beta summed cross-entropy, in double precision by SciPy, of the untrained network's logits."""
     choices = {"alpha": 0.5, "beta": 3.0, "cross_entropy": "sum", "batch": 8, "epochs": 1, "batch_norm": False}
     network, (seen,) = fit(ramp, tmp_path, rate=0, **choices)
-    found = networks.logits(network).predict_on_batch(dataset.to_network(ramp.image, 1)).astype(float)
-    labels, probabilities = dataset.to_network(ramp.mask, 1).astype(float), scipy.special.expit(found)
+    found = networks.logits(network).predict_on_batch(prepared.to_network(ramp.image, 1)).astype(float)
+    labels, probabilities = prepared.to_network(ramp.mask, 1).astype(float), scipy.special.expit(found)
     dice = 1 - (2 * (labels * probabilities).sum((1, 2, 3)) + 1) / ((labels + probabilities).sum((1, 2, 3)) + 1)
     entropy = -(labels * scipy.special.log_expit(found) + (1 - labels) * scipy.special.log_expit(-found))
     assert seen == pytest.approx((0.5 * dice + 3 * entropy.sum((1, 2, 3))).mean(), rel=1e-4)
@@ -298,26 +295,28 @@ def test_parts_of_a_batch_are_the_batch_but_for_their_statistics(ramp, tmp_path)
 
 def test_the_statistics_are_each_parts_own(ramp):
     """The trainer's outputs are the network's on each half, in the batch's order."""
-    network = networks.build(profiles.experiment("smoke", model="unet", size=16))
-    images = dataset.to_network(ramp.image, 1)
-    halves = training._side_by_side(network, 8, 2)(images, training=True)
+    network = networks.build(Experiment.of_profile("smoke", model="unet", size=16))
+    images = prepared.to_network(ramp.image, 1)
+    halves = _side_by_side(network, 8, 2)(images, training=True)
     expected = np.concatenate([network(images[:4], training=True), network(images[4:], training=True)])
     np.testing.assert_allclose(halves, expected, atol=1e-5)
 
 
 def test_a_batch_has_to_divide_into_its_parts():
     with pytest.raises(ConfigError, match="parts=3 don't divide a batch of 8 evenly"):
-        profiles.experiment("class", batch=8, parts=3)
+        Experiment.of_profile("class", batch=8, parts=3)
 
 
 def test_tensorflow_gets_the_threads_of_the_experiment_and_a_late_change_is_told():
     """In a process of its own: a thread an operation where a batch has a part per core, all cores where it is whole."""
     code = """
-        from lvseg import devices, machine, profiles
+        from lvseg import machine
+        from lvseg.training import devices
+        from lvseg.experiment import Experiment
         import tensorflow as tf
 
-        divided = profiles.experiment("class", parts=machine.cores(), batch=2 * machine.cores())
-        whole, said = profiles.experiment("paper"), []
+        divided = Experiment.of_profile("class", parts=machine.cores(), batch=2 * machine.cores())
+        whole, said = Experiment.of_profile("paper"), []
         for experiment in (whole, divided, whole):
             devices.prepare(experiment, said.append)
             print(tf.config.threading.get_intra_op_parallelism_threads(), len(said))
@@ -339,9 +338,9 @@ def test_activations_take_bfloat16_where_the_processor_has_it(tmp_path, monkeypa
     (tmp_path / "proc/cpuinfo").write_text(f"processor: 0\nflags\t: fpu {flags} sse\n")
     monkeypatch.setattr(machine, "ROOT", tmp_path)
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
-    assert profiles.experiment("smoke", precision="auto").precision == expected
+    assert Experiment.of_profile("smoke", precision="auto").precision == expected
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    assert profiles.experiment("smoke", precision="auto").precision == "float32"
+    assert Experiment.of_profile("smoke", precision="auto").precision == "float32"
 
 
 @pytest.fixture(scope="module")
@@ -364,7 +363,7 @@ def test_less_precise_activations_learn_the_same(ramp, exact, tmp_path, precisio
     assert keras.config.dtype_policy().name == "float32"
     network.save(tmp_path / "network.keras")
     again = keras.saving.load_model(tmp_path / "network.keras", compile=False)
-    images = dataset.to_network(ramp.image, 1)
+    images = prepared.to_network(ramp.image, 1)
     np.testing.assert_array_equal(again.predict_on_batch(images), network.predict_on_batch(images))
 
 
@@ -449,10 +448,10 @@ def test_the_gpu_benchmarks_peer_is_the_same_network():
     pytest.importorskip("torch", reason="PyTorch is not installed; it is a peer in benchmarks only")
     from benchmarks.gpu import torch_peer
 
-    experiment = profiles.experiment("paper", model="resunet", width=4, size=64)
+    experiment = Experiment.of_profile("paper", model="resunet", width=4, size=64)
     network, peer = networks.build(experiment), torch_peer.ResUNet(3, 4)
     assert sum(p.numel() for p in peer.parameters()) == sum(w.numpy().size for w in network.trainable_weights)
-    assert torch_peer._multiply_adds(peer, experiment) == costs.per_stage(network).multiply_adds.sum()
+    assert torch_peer._multiply_adds(peer, experiment) == graph.per_stage(network).multiply_adds.sum()
 
 
 DEVICES = """
@@ -468,12 +467,17 @@ if backend == "tensorflow":
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import numpy as np
-from lvseg import dataset, devices, machine, profiles, training
+from lvseg import machine
 from lvseg.backend import keras
+from lvseg.data import prepared
+from lvseg.data.batches import batches
+from lvseg.experiment import Experiment
+from lvseg.training import devices
+from lvseg.training.fit import fit
 
 with np.load(Path(folder, "ramp.npz")) as ramp:
-    arrays = dataset.Arrays(**ramp)
-experiment = profiles.experiment(
+    arrays = prepared.Arrays(**ramp)
+experiment = Experiment.of_profile(
     "smoke", model="unet", size=16, batch=6, augment="none", clip_norm=0, schedule="constant"
 )
 found, both = {}, keras.distribution.list_devices()
@@ -483,13 +487,13 @@ for available in (both, both[:1]):
 
     def look(network, history):
         losses.append(history[-1]["loss"])
-        seen.append(np.array(network.predict_on_batch(dataset.to_network(arrays.image[:3], 1))))
+        seen.append(np.array(network.predict_on_batch(prepared.to_network(arrays.image[:3], 1))))
 
-    network = training.fit(arrays, experiment, Path(folder, str(len(available))), lines.append, look)
-    unwatched = training.fit(arrays, experiment, Path(folder, f"unwatched {len(available)}"), lines.append)
+    network = fit(arrays, experiment, Path(folder, str(len(available))), lines.append, look)
+    unwatched = fit(arrays, experiment, Path(folder, f"unwatched {len(available)}"), lines.append)
     for one, other in zip(network.get_weights(), unwatched.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
-    prediction = network.predict_on_batch(dataset.to_network(arrays.image[:3], 1))
+    prediction = network.predict_on_batch(prepared.to_network(arrays.image[:3], 1))
     np.testing.assert_allclose(seen[-1], prediction, atol=1e-6)
     assert np.abs(seen[0] - seen[-1]).max() > 1e-4
     found[len(available)] = [lines[0], losses, np.asarray(prediction).ravel().tolist()]
@@ -497,12 +501,12 @@ for available in (both, both[:1]):
 machine.gpu = lambda: "one that keeps the frames"
 kept = devices.choose(experiment, 6).keep(arrays, experiment)
 assert type(kept) is devices.Resident
-for ours, theirs in zip(dataset.batches(kept, experiment, 1), dataset.batches(arrays, experiment, 1), strict=True):
+for ours, theirs in zip(batches(kept, experiment, 1), batches(arrays, experiment, 1), strict=True):
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(one, other)
 losses = found["kept"] = []
 look = lambda network, history: losses.append(history[-1]["loss"])
-training.fit(arrays, experiment, Path(folder, "kept"), lines.append, look)
+fit(arrays, experiment, Path(folder, "kept"), lines.append, look)
 print(json.dumps(found))
 """
 
@@ -541,7 +545,7 @@ def test_as_many_devices_as_share_a_batch_evenly(monkeypatch, size, available, c
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: [f"cpu:{i}" for i in range(available)])
     monkeypatch.setattr(devices._SeveralDevices, "_distribution", lambda self, chosen: chosen)
     monkeypatch.setattr(devices._SeveralTensorFlowDevices, "_distribution", lambda self, chosen: chosen)
-    assert devices.choose(profiles.experiment("paper"), size).count == count
+    assert devices.choose(Experiment.of_profile("paper"), size).count == count
 
 
 @pytest.mark.parametrize(
@@ -550,26 +554,26 @@ def test_as_many_devices_as_share_a_batch_evenly(monkeypatch, size, available, c
 def test_tensorflow_takes_one_device_where_keras_would_treat_each_by_itself(monkeypatch, change):
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0", "cpu:1"])
     monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
-    assert devices.choose(profiles.experiment("paper", **change), 4).count == 1
+    assert devices.choose(Experiment.of_profile("paper", **change), 4).count == 1
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_frames_that_a_gpu_keeps_make_the_same_batches(ramp, monkeypatch, channels):
     monkeypatch.setattr(machine, "gpu", lambda: "one")
-    experiment = profiles.experiment("paper", size=16, channels=channels, batch=3)
+    experiment = Experiment.of_profile("paper", size=16, channels=channels, batch=3)
     kept = devices.OneDevice().keep(ramp, experiment)
     assert type(kept) is devices.Resident and kept.image.dtype == "uint8"
-    for ours, theirs in zip(dataset.batches(kept, experiment, 1), dataset.batches(ramp, experiment, 1), strict=True):
+    for ours, theirs in zip(batches(kept, experiment, 1), batches(ramp, experiment, 1), strict=True):
         for side, expected in zip(ours, theirs, strict=True):
             assert keras.ops.is_tensor(side)
             np.testing.assert_array_equal(side, expected)
 
 
 def test_frames_stay_where_they_are_without_a_gpu_or_room_and_where_they_are_changed_or_shared(ramp, monkeypatch):
-    published = profiles.experiment("paper", size=16)
+    published = Experiment.of_profile("paper", size=16)
     assert devices.OneDevice().keep(ramp, published) is ramp
     monkeypatch.setattr(machine, "gpu", lambda: "one")
-    assert devices.OneDevice().keep(ramp, profiles.experiment("paper", size=16, augment="usual")) is ramp
+    assert devices.OneDevice().keep(ramp, Experiment.of_profile("paper", size=16, augment="usual")) is ramp
     assert devices._SeveralDevices.keep(None, ramp, published) is ramp
     monkeypatch.setattr(devices, "RESIDENT_BYTES", 2 * 8 * 16 * 16)
     assert devices.OneDevice().keep(ramp, published) is not ramp
@@ -598,7 +602,7 @@ def test_a_full_disk_under_the_cache_is_a_sentence(tmp_path, monkeypatch):
 def test_lifeline_ends_with_its_parent(tmp_path):
     """A child started through the lifeline is gone soon after its parent was killed."""
     (tmp_path / "sleeper.py").write_text("import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(60)\n")
-    starts_it = "import subprocess, sys\nsubprocess.run([sys.executable, '-m', 'lvseg.lifeline', 'sleeper'])"
+    starts_it = "import subprocess, sys\nsubprocess.run([sys.executable, '-m', 'lvseg.course.lifeline', 'sleeper'])"
     (tmp_path / "parent.py").write_text(starts_it)
     parent = subprocess.Popen([sys.executable, "parent.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     child = int(parent.stdout.readline())

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lvseg import profiles, watching
+from lvseg.course import live
+from lvseg.experiment import Experiment
 from lvseg.readers import Frame, Pixels
 
-EXPERIMENT = profiles.experiment("smoke", size=16, epochs=4)
+EXPERIMENT = Experiment.of_profile("smoke", size=16, epochs=4)
 
 
 def frame(name: str, columns: int) -> Frame:
@@ -36,7 +37,7 @@ def shown(monkeypatch) -> list:
         place = next(places)
         return SimpleNamespace(update=lambda figure: shown.append((place, figure)))
 
-    monkeypatch.setattr(watching, "display", display)
+    monkeypatch.setattr(live, "display", display)
     return shown
 
 
@@ -47,8 +48,8 @@ def history(epochs: int) -> list[dict[str, float]]:
 def test_every_epoch_is_scored_and_the_last_one_drawn(shown, monkeypatch):
     """Half of the columns found. Of a frame with 40 of 80: Dice 1; with 20: 2 x 20 / (40 + 20)."""
     clock = iter([10.0, 12.0, 12.0, 13.0, 80.0, 81.0, 81.0, 82.0, 83.0, 83.0])  # drawing takes 2 s, then 1 s
-    monkeypatch.setattr(watching, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    watch = watching.Watch(EXPERIMENT, [frame("half", 40), frame("quarter", 20)])
+    monkeypatch.setattr(live, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    watch = live.Watch(EXPERIMENT, [frame("half", 40), frame("quarter", 20)])
     drawn = []
     for epoch, columns in enumerate((8, 0, 8, 8), start=1):
         watch(network(columns), history(epoch))
@@ -64,7 +65,7 @@ def test_every_epoch_is_scored_and_the_last_one_drawn(shown, monkeypatch):
 
 
 def test_a_run_that_was_finished_before_shows_its_loss(shown):
-    watching.Watch(EXPERIMENT, [frame("half", 40)]).draw_curves(pd.DataFrame(history(3)))
+    live.Watch(EXPERIMENT, [frame("half", 40)]).draw_curves(pd.DataFrame(history(3)))
     ((place, figure),) = shown
     (loss,) = figure.axes
     assert place == 0 and loss.get_ylabel().startswith("training loss")

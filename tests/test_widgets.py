@@ -7,13 +7,13 @@ import ipywidgets
 import numpy as np
 import pytest
 
-from lvseg import widgets
+from lvseg.course import live
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (60, 80), dtype=np.uint8)
 
 
 @pytest.mark.parametrize(
-    "box", [widgets.clahe_explorer(IMAGE), widgets.threshold_explorer(IMAGE, IMAGE / 255.0)], ids=["clahe", "threshold"]
+    "box", [live.clahe_explorer(IMAGE), live.threshold_explorer(IMAGE, IMAGE / 255.0)], ids=["clahe", "threshold"]
 )
 def test_a_moved_slider_redraws(box):
     *sliders, picture = box.children

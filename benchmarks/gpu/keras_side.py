@@ -7,9 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lvseg import costs, devices, networks, training
+from lvseg import networks
 from lvseg.backend import keras
-from lvseg.profiles import Experiment
+from lvseg.experiment import Experiment
+from lvseg.figures import graph
+from lvseg.training import devices
+from lvseg.training.fit import precision_of, trainer_of
 
 
 def training_step(experiment: Experiment, images: np.ndarray, labels: np.ndarray) -> tuple[Callable[[], float], int]:
@@ -19,16 +22,16 @@ def training_step(experiment: Experiment, images: np.ndarray, labels: np.ndarray
     """
     devices.prepare(experiment)
     place = devices.choose(experiment, 1)  # one
-    with training._precision(experiment):
+    with precision_of(experiment):
         network = networks.build(experiment)
-        trainer = training._trainer(network, experiment, experiment.batch, steps_per_epoch=100)
+        trainer = trainer_of(network, experiment, experiment.batch, steps_per_epoch=100)
 
     batch = keras.ops.convert_to_tensor(images), keras.ops.convert_to_tensor(labels)
 
     def step() -> float:
         return next(place.losses(trainer, [batch]))
 
-    return step, int(costs.per_stage(network).multiply_adds.sum())
+    return step, int(graph.per_stage(network).multiply_adds.sum())
 
 
 def matmul_flops(precision: str, size: int) -> float:

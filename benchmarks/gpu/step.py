@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lvseg import profiles
+from lvseg.experiment import Experiment
 
 SECONDS = 10.0
 """About how long a step is repeated."""
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="64x64, width 4: to try the script itself")
     chosen = parser.parse_args()
     sizes = {"size": 64, "width": 4} if chosen.tiny else {}
-    experiment = profiles.experiment("paper", model=chosen.network, precision=chosen.precision, **sizes)
+    experiment = Experiment.of_profile("paper", model=chosen.network, precision=chosen.precision, **sizes)
     if chosen.framework == "torch":
         from benchmarks.gpu import torch_peer as side
     else:

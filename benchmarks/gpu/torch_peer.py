@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from lvseg import machine
-from lvseg.profiles import Experiment
+from lvseg.experiment import Experiment
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 

@@ -1,54 +1,22 @@
 """Readers: every on-disk format as the same list of `Frame` records, whose pixels are read when asked for.
 
-`open_source("camus:DIR")` opens a data set, `open_path(PATH)` images to segment.
+`lvseg.data.source` opens data sets; `open_path(PATH)` here opens images to segment.
 """
 
 from __future__ import annotations
 
-import re
 from importlib import import_module
 from pathlib import Path
 
-from lvseg.errors import ConfigError, DataError
+from lvseg.errors import DataError
 from lvseg.readers.common import PICTURES, VIDEOS, VOLUMES, is_label
 from lvseg.readers.record import Frame, Pixels
 
-__all__ = ["KINDS", "Frame", "Pixels", "list_file", "open_path", "open_source"]
+__all__ = ["KINDS", "Frame", "Pixels", "in_order", "list_file", "open_path"]
+
 
 KINDS = ("camus", "camus_cine", "labelme", "echonet", "pediatric", "images", "dicom", "video")
 """The data sets on disk, each a module of this package; the last two have no masks."""
-
-
-def open_source(spec: str) -> list[Frame]:
-    """The frames of a data set: `KIND:DIR` with one of `KINDS`, or virtual patients; sorted by name, names unique.
-
-    `phantom` is the default cohort; `phantom:POPULATION:PATIENTSxFRAMES`, such as `phantom:random:100x2`, another one.
-
-    Raises `ConfigError` on an unknown kind, `DataError` where DIR is missing or holds no frame of that kind.
-    """
-    kind, _, folder = spec.partition(":")
-    if kind == "phantom":
-        return _virtual_patients(spec)
-    if kind not in KINDS or not folder:
-        choice = ", ".join(f"{kind}:DIR" for kind in KINDS)
-        raise ConfigError(f"{spec!r} is no data set; choose one of phantom, {choice}")
-    root = Path(folder).expanduser()
-    if not root.is_dir():
-        raise DataError(f"{root}: there is no such folder; give the one with the {kind} data")
-    return _in_order(root, import_module(f"{__name__}.{kind}").open_folder(root), f"{kind} data")
-
-
-def _virtual_patients(spec: str) -> list[Frame]:
-    from lvseg import phantom
-
-    if spec == "phantom":
-        return phantom.cohort()
-    if not (asked := re.fullmatch(r"phantom:([a-z]+):(\d+)x(\d+)", spec)):
-        raise ConfigError(
-            f"{spec!r} is no cohort; write phantom:POPULATION:PATIENTSxFRAMES, as in phantom:random:100x2"
-        )
-    population, patients, frames = asked.groups()
-    return phantom.cohort(int(patients), int(frames), population=population)
 
 
 def open_path(path: Path) -> list[Frame]:
@@ -64,7 +32,7 @@ def open_path(path: Path) -> list[Frame]:
     if path.is_dir():
         files = [f for f in path.iterdir() if f.is_file() and not f.name.startswith(".") and not is_label(f)]
     frames = [frame for file in sorted(files) for frame in list_file(file)]
-    return _in_order(path, frames, "PNG, JPEG, TIFF, BMP, NIfTI, MetaImage, DICOM, AVI or MP4 image")
+    return in_order(path, frames, "PNG, JPEG, TIFF, BMP, NIfTI, MetaImage, DICOM, AVI or MP4 image")
 
 
 def list_file(path: Path) -> list[Frame]:
@@ -77,7 +45,7 @@ def list_file(path: Path) -> list[Frame]:
     return dicom.list_file(path.parent, path) if dicom.is_dicom(path) else []
 
 
-def _in_order(where: Path, frames: list[Frame], what: str) -> list[Frame]:
+def in_order(where: Path, frames: list[Frame], what: str) -> list[Frame]:
     """`frames` by name, if there are any and no two names are one file's where case is ignored."""
     if not frames:
         raise DataError(f"{where}: holds no {what}; is it the right place?")

@@ -20,7 +20,6 @@ from lvseg.readers.record import Frame, Pixels
 from lvseg.readers.volumes import frame_count, read_slice
 
 _NAME = re.compile(r"((patient\d+)_([24]CH)_(ED|ES|half_sequence))(\.nii\.gz|\.nii|\.mhd)")
-
 SAME_HEART = {"patient0068": "patient0033"}
 """One acquisition that CAMUS holds twice, outlined twice: one patient to every split. Its ED images are identical, its
 ES images (thumbnails correlate to 0.998) two choices of the frame."""

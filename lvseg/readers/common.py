@@ -20,6 +20,7 @@ VOLUMES = (".nii.gz", ".nii", ".mhd")
 VIDEOS = (".avi", ".mp4")
 _ENDINGS = (*PICTURES, *VIDEOS, *VOLUMES, ".dcm", ".dicom", ".json")
 
+
 # A damaged or hostile header must not take the machine's memory: limits for one file.
 MAX_BYTES = 256 * 2**20
 MAX_TEXT = 64 * 2**20
@@ -27,9 +28,9 @@ MAX_PIXELS = 64 * 2**20
 MAX_FRAME_PIXELS = 4096 * 4096
 MAX_FRAMES = 9_999
 MAX_POINTS = 10_000
-
 _VIEWS = {"4CH": "4CH", "A4C": "4CH", "2CH": "2CH", "A2C": "2CH", "PSAX": "PSAX"}
 _PHASES = ("ED", "ES")
+
 
 # The data sets' own names for the facts of a frame.
 _FACTS = {
@@ -113,24 +114,6 @@ def check_outline(path: Path, points: object, least: int = 3) -> np.ndarray:
     if not good or not (np.abs(outline) < 1e5).all():
         raise DataError(f"{path}: an outline isn't a list of {least} to {MAX_POINTS} points (x, y); draw it again")
     return outline
-
-
-def inside(outline: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Fill a closed outline: True where a pixel's centre lies inside it (even-odd rule).
-
-    outline: float array (points, 2) of x, y, where the centre of the first pixel is (0, 0).
-    Returns a bool array of `shape`. Its area is the polygon's, without bias; drawing routines (OpenCV's,
-    Pillow's) add the boundary's pixels, about 4 % of a left ventricle on 112 x 112 pixels.
-    """
-    height, width = shape
-    crossings = np.zeros((height, width + 1), np.int32)
-    for (x0, y0), (x1, y1) in zip(outline, np.roll(outline, -1, axis=0), strict=True):
-        top, bottom = sorted((y0, y1))
-        rows = np.arange(max(0, np.ceil(top)), min(height, np.ceil(bottom)), dtype=int)
-        if len(rows):
-            x = x0 + (rows - y0) * (x1 - x0) / (y1 - y0)
-            crossings[rows, np.clip(np.ceil(x), 0, width).astype(int)] += 1
-    return np.cumsum(crossings[:, :width], axis=1) % 2 == 1
 
 
 def files_below(root: Path) -> list[Path]:

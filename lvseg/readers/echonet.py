@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from lvseg.errors import DataError
-from lvseg.readers.common import MAX_TEXT, check_bytes, check_outline, facts_of, inside, numbered, reading
+from lvseg.masks import inside
+from lvseg.readers.common import MAX_TEXT, check_bytes, check_outline, facts_of, numbered, reading
 from lvseg.readers.record import Frame, Pixels
 from lvseg.readers.video import read_frame
 

@@ -14,15 +14,20 @@ from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
+import cv2
 import numpy as np
 
 from lvseg.errors import DataError
-from lvseg.readers.common import check_bytes, check_outline, files_below, frame_of, inside, read_text, reading
+from lvseg.files import atomic, write_json
+from lvseg.masks import inside
+from lvseg.readers.common import check_bytes, check_outline, files_below, frame_of, read_text, reading
 from lvseg.readers.images import decode, read_grey
 from lvseg.readers.record import Frame, Pixels
 
 LV_LABELS = frozenset({"lv", "leftventricle", "lvcavity", "lvendo", "endo", "endocardium", "lvendocardium", "左心室"})
 """The ventricle's usual names, in lower case, without spaces, hyphens and underscores."""
+
+
 _MAX_JSON = 32 * 2**20
 _MAX_SHAPES = 100
 _IMAGE_PATH = re.compile(rb'"imagePath":\s*("(?:[^"\\]|\\.)*")')
@@ -117,3 +122,37 @@ def _paste(path: Path, encoded: str, corner: np.ndarray, size: tuple[int, int]) 
         raise DataError(f"{path}: a mask lies partly outside the image; draw it again")
     mask[place] = patch
     return mask
+
+
+def write_labelme(frames: list[Frame], folder: Path) -> None:
+    """Write outlined frames as a LabelMe data set: `folder/PATIENT/NAME.png` and `.json`, each file atomically.
+
+    The JSON's one polygon, labelled `LV`, runs between the pixels' centres around the mask. Raises `DataError` where
+    a file can't be written.
+    """
+    for frame in frames:
+        pixels = frame.read()
+        path = folder / frame.patient / f"{frame.name}.png"
+        with atomic(path) as temporary:
+            cv2.imwrite(str(temporary), pixels.image)
+        write_json(path.with_suffix(".json"), _annotation(path.name, pixels))
+
+
+def _annotation(image_name: str, pixels: Pixels) -> dict[str, Any]:
+    """A frame's annotation as LabelMe 5 writes it; points are x, y from the first pixel's corner."""
+    assert pixels.mask is not None, "only outlined frames can be written"
+    height, width = pixels.image.shape
+    # Of every pixel's four quarters, the contour joins the centres of the outermost.
+    quarters = cv2.resize(pixels.mask.astype(np.uint8), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    outlines, _ = cv2.findContours(quarters, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    points = (max(outlines, key=cv2.contourArea)[:, 0] + 0.5) / 2
+    polygon = {"label": "LV", "points": points.tolist(), "group_id": None, "shape_type": "polygon", "flags": {}}
+    return {
+        "version": "5.5.0",
+        "flags": {},
+        "shapes": [polygon],
+        "imagePath": image_name,
+        "imageData": None,
+        "imageHeight": height,
+        "imageWidth": width,
+    }

@@ -14,12 +14,13 @@ from typing import Any
 
 import nbformat
 
-from lvseg import machine, profiles
+from lvseg import machine
+from lvseg.data.source import absolute
 from lvseg.errors import ConfigError, LvsegError
-from lvseg.profiles import Experiment
+from lvseg.experiment import Experiment
+from lvseg.files import CHECKOUT
 
-ROOT = Path(__file__).parents[1]
-NOTEBOOKS = ROOT / "notebooks"
+NOTEBOOKS = CHECKOUT / "notebooks"
 TRAINING, RESULTS = "05_training", "06_results"
 
 
@@ -59,7 +60,7 @@ def check_parameters(path: Path, given: Mapping[str, Any]) -> None:
         choices = {**defaults, **given}
         if doubled := choices.get("changes", {}).keys() & defaults.keys():
             raise ConfigError(f"{path.name}: changes can't hold {min(doubled)!r}; give it as a parameter of its own")
-        profiles.experiment(
+        Experiment.of_profile(
             **{k: v for k, v in choices.items() if k in Experiment.model_fields}, **choices.get("changes", {})
         )
 
@@ -105,9 +106,3 @@ def _for_any_folder(parameters: Mapping[str, Any]) -> dict[str, Any]:
         if found.get(name):
             found[name] = str(Path(found[name]).expanduser().resolve())
     return found
-
-
-def absolute(data: str) -> str:
-    """A data set's specification with its folder made absolute, since notebooks run in a folder of their own."""
-    kind, _, folder = data.partition(":")
-    return f"{kind}:{Path(folder).expanduser().resolve()}" if folder and kind != "phantom" else data

@@ -136,6 +136,13 @@ class Experiment(NetworkConfig):
             raise ValueError("choose patient, frame, own, or a file that `lvseg data split` wrote")
         return f"{path}#{files.sha256(path)[:16]}"
 
+    @classmethod
+    def of_profile(cls, profile: str = "class", **changes: Any) -> Experiment:
+        """The experiment of `profile` with `changes`; raises `lvseg.ConfigError` for what doesn't exist."""
+        if profile not in PROFILES:
+            raise ConfigError(f"profile {profile!r} doesn't exist; choose one of: {', '.join(PROFILES)}")
+        return cls.of(**{**PROFILES[profile], "profile": profile, **changes})
+
     def fingerprint(self) -> str:
         """SHA-256 of all choices: two experiments with one fingerprint are the same experiment."""
         return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()
@@ -165,13 +172,6 @@ SEEDS: Mapping[str, tuple[int, ...]] = {"smoke": (0,), "class": (0, 1, 2), "pape
 
 MEMORY_MB: Mapping[str, int] = {"smoke": 1500, "class": 2500, "paper": 12000}
 """What a batch system should grant one run, with room above what was measured (docs/training.md, docs/network.md)."""
-
-
-def experiment(profile: str = "class", **changes: Any) -> Experiment:
-    """The experiment of `profile` with `changes`; raises `lvseg.ConfigError` for a name or value that doesn't exist."""
-    if profile not in PROFILES:
-        raise ConfigError(f"profile {profile!r} doesn't exist; choose one of: {', '.join(PROFILES)}")
-    return Experiment.of(**{**PROFILES[profile], "profile": profile, **changes})
 
 
 def _sentence(contract: type[BaseModel], error: ValidationError) -> str:

@@ -10,9 +10,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from lvseg.data.source import open_source
+from lvseg.data.splits import Split, choose
 from lvseg.errors import DataError
-from lvseg.readers import open_source
-from lvseg.readers.record import Frame
+from lvseg.experiment import Experiment
+from lvseg.readers import Frame
 
 _SIDE = 16
 ALIKE = 0.99
@@ -60,7 +62,7 @@ def check(spec: str) -> Report:
             bad[frame.name] = str(error)
             continue
         good.append(frame)
-        prints.append(fingerprint(image))
+        prints.append(thumbnail(image))
         spaced += spacing is not None
         if mask is not None:
             parts[frame.name] = cv2.connectedComponents(mask.astype(np.uint8))[0] - 1  # less the background
@@ -79,7 +81,7 @@ def check(spec: str) -> Report:
     )
 
 
-def fingerprint(image: np.ndarray) -> np.ndarray:
+def thumbnail(image: np.ndarray) -> np.ndarray:
     """A 16 x 16 thumbnail, centred and of length 1: the product of two is their correlation."""
     small = cv2.resize(image.astype(np.float32), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).ravel()
     small -= small.mean()
@@ -94,3 +96,28 @@ def _twins(frames: Sequence[Frame], prints: Sequence[np.ndarray]) -> Iterator[tu
         needed = np.where(patients[i + 1 :] == frame.patient, 1 - 1e-6, ALIKE)
         for j in np.flatnonzero(table[i + 1 :] @ table[i] > needed).tolist():
             yield frame.name, frames[i + 1 + j].name
+
+
+def nearest(frames: Sequence[Frame], split: Split) -> list[tuple[str, str, float]]:
+    """For each test frame its name, the training frame that resembles it most, and their correlation (-1..1).
+
+    Compares thumbnails of the images as stored, so it reads every frame once.
+    """
+    by_name = {frame.name: frame for frame in frames}
+    table = np.array([thumbnail(by_name[name].read().image) for name in split.train])
+    found = []
+    for name in split.test:
+        similarity = table @ thumbnail(by_name[name].read().image)
+        best = int(similarity.argmax())
+        found.append((name, split.train[best], float(similarity[best])))
+    return found
+
+
+def near_duplicates(frames: Sequence[Frame], split: Split) -> list[tuple[str, str, float]]:
+    """Of `nearest`, the pairs that show nearly the same picture, so that the test frame isn't new to the network."""
+    return [pair for pair in nearest(frames, split) if pair[2] > ALIKE]
+
+
+def nearest_similarity(frames: Sequence[Frame], experiment: Experiment) -> np.ndarray:
+    """For each test frame of the experiment, its correlation (-1..1) with the most similar training frame."""
+    return np.array([similarity for *_, similarity in nearest(frames, choose(frames, experiment))])

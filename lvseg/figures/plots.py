@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MatplotlibFigure
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
-from matplotlib.path import Path
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from lvseg import clahe, paper
 
-if TYPE_CHECKING:  # figures of data alone need no Keras
-    from lvseg.networks import Box
-
 COLOURS = {"unet": "#7a7a7a", "resunet": "#d98c00", "improved_resunet": "#0072b2"}
 """One colour per method, told apart also by readers who don't see all colours."""
+
+
 TRUTH = "#ffd400"
 PREDICTED = "#00b7eb"
 
@@ -38,14 +34,6 @@ class Figure(MatplotlibFigure):
     _repr_png_ = png
 
 
-def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The mask's contour drawn on a uint8 (height, width) image: a uint8 (height, width, 3) picture, blue-green-red."""
-    picture = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    thickness = max(1, round(min(image.shape) / 250))
-    return cv2.drawContours(picture, outlines, -1, (235, 183, 0), thickness)
-
-
 def _show(axes: Axes, image: np.ndarray, title: str = "") -> None:
     axes.imshow(image, cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else None)
     axes.set_title(title, fontsize=9)
@@ -57,7 +45,7 @@ def _outline(axes: Axes, mask: np.ndarray, colour: str) -> None:
         axes.contour(mask, levels=[0.5], colors=[colour], linewidths=1.2)
 
 
-def frames(
+def outlined(
     images: Sequence[np.ndarray], masks: Sequence[np.ndarray | None], titles: Sequence[str], size: float = 2.0
 ) -> Figure:
     """Frames side by side, six in a row, `size` inches wide, each with its outline where there is one."""
@@ -113,65 +101,6 @@ def clahe_steps(steps: clahe.Steps, tile: tuple[int, int]) -> Figure:
     mapping.set(title="s = T(r), Eq. 2", xlabel="r", ylabel="s")
     _show(result, steps.result, "3. joined by interpolation")
     return figure
-
-
-FILLS = {
-    "BN": "#fcf6c4",
-    "conv": "#fbe3b9",
-    "ReLU": "#cdeadf",
-    "upsampling": "#cdeadf",
-    "Inception": "#f5dbe8",
-    "attention": "#f5dbe8",
-    "ResBlock": "#d6eaf8",
-}
-"""The fill of a diagram's box by a word in it: tints that stay apart without red and green, under words in black."""
-
-
-def fig5(blocks: Mapping[str, Sequence[Box]]) -> Figure:
-    """Fig. 5: blocks side by side, by title, from their inputs down to their output (`networks.block_diagram`)."""
-    rows = max(box.row for boxes in blocks.values() for box in boxes)
-    figure = Figure(figsize=(4.6 * len(blocks), 0.5 * rows + 1), layout="constrained")
-    for axes, (title, boxes) in zip(figure.subplots(1, len(blocks), squeeze=False)[0], blocks.items(), strict=True):
-        axes.set_title(title)
-        _diagram(axes, boxes, rows)
-    return figure
-
-
-def u_shape(boxes: Sequence[Box]) -> Figure:
-    """A whole network from the image (upper left) to the probability (upper right) (`networks.network_diagram`)."""
-    figure = Figure(figsize=(8, 6.5), layout="constrained")
-    _diagram(figure.subplots(), boxes, max(box.row for box in boxes))
-    return figure
-
-
-WIDTH, HEIGHT = 0.8, 0.66
-"""Of a diagram's boxes, where columns and rows are 1 apart."""
-
-
-def _diagram(axes: Axes, boxes: Sequence[Box], rows: float) -> None:
-    """Boxes in their columns and rows, and an arrow along the grid from each box to those that take its output."""
-    first, last = min(box.row for box in boxes), max(box.column for box in boxes)
-    axes.set(xlim=(-0.5, last + 0.5), ylim=(rows + 0.5, first - 0.5))
-    axes.set_axis_off()
-    places = {box.name: (box.column, box.row) for box in boxes}
-    for box in boxes:
-        fill = next((colour for word, colour in FILLS.items() if word in box.label), "#eeeeee")
-        corner = (box.column - WIDTH / 2, box.row - HEIGHT / 2)
-        rounded = "round,pad=0,rounding_size=0.08"
-        axes.add_patch(FancyBboxPatch(corner, WIDTH, HEIGHT, rounded, fc=fill, ec="#555555", zorder=2))
-        axes.text(box.column, box.row, box.label, ha="center", va="center", fontsize=8, zorder=3)
-        for name in box.inputs:
-            axes.add_patch(_arrow(places[name], places[box.name]))
-
-
-def _arrow(start: tuple[float, float], end: tuple[float, float]) -> FancyArrowPatch:
-    """From the middle of one box to the edge of another; a bend goes sideways last on the way down, first on it up."""
-    corner = start
-    if start[0] != end[0] and start[1] != end[1]:
-        corner = (start[0], end[1]) if end[1] > start[1] else (end[0], start[1])
-    sideways, downwards = np.sign(np.subtract(end, corner))
-    edge = (end[0] - sideways * WIDTH / 2, end[1] - downwards * HEIGHT / 2)
-    return FancyArrowPatch(path=Path([start, corner, edge]), arrowstyle="-|>", mutation_scale=9, color="#555555")
 
 
 def feature_maps(maps: Mapping[str, np.ndarray], channels: int = 6) -> Figure:
@@ -243,7 +172,7 @@ def curves(histories: Mapping[str, Sequence[pd.DataFrame]], held_out: Sequence[t
     axes.legend()
     for other in beside:
         other.plot(*zip(*held_out, strict=True), color=PREDICTED, marker=".")
-        other.set(xlabel="epoch", ylabel="Dice of held-out frames (Eq. 6)", xlim=axes.get_xlim(), ylim=(0, 1))
+        other.set(xlabel="epoch", ylabel="Dice of held-out outlined (Eq. 6)", xlim=axes.get_xlim(), ylim=(0, 1))
         other.grid(alpha=0.3)
     return figure
 

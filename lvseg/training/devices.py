@@ -10,8 +10,8 @@ import numpy as np
 
 from lvseg import machine, networks
 from lvseg.backend import keras, ops
-from lvseg.dataset import Arrays, Batch
-from lvseg.profiles import Experiment
+from lvseg.data.prepared import Arrays, Batch
+from lvseg.experiment import Experiment
 
 Batches = Iterable[Batch]
 

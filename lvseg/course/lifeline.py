@@ -1,6 +1,6 @@
 """Run a module in a process that ends when its parent does, so that a killed run leaves nothing working behind it.
 
-`python -m lvseg.lifeline MODULE ARGUMENT...` is `python -m MODULE ARGUMENT...` with that promise.
+`python -m lvseg.course.lifeline MODULE ARGUMENT...` is `python -m MODULE ARGUMENT...` with that promise.
 """
 
 from __future__ import annotations

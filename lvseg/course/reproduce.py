@@ -11,13 +11,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lvseg import dataset, files, paper, profiles, receipts
+from lvseg import files, paper
+from lvseg.course.notebooks import TRAINING, RunError, notebook_path, parameters_of
+from lvseg.data import prepared
+from lvseg.data.source import absolute, open_source
 from lvseg.errors import ConfigError
-from lvseg.profiles import Experiment
-from lvseg.readers import open_source
-from lvseg.runner import ROOT, TRAINING, RunError, absolute, notebook_path, parameters_of
+from lvseg.experiment import MEMORY_MB, SEEDS, Experiment
+from lvseg.files import CHECKOUT
+from lvseg.training.folder import valid_receipt
 
-SNAKEFILE = ROOT / "workflow" / "Snakefile"
+SNAKEFILE = CHECKOUT / "workflow" / "Snakefile"
 
 
 def plan(
@@ -26,7 +29,7 @@ def plan(
     """The experiments of a reproduction by their folder's name: every method with every seed, seed by seed."""
     split = "own" if data.startswith("camus") else "patient"
     choices = {"profile": profile, "data": data, "split": split, **changes}
-    grid = [profiles.experiment(**choices, model=method, seed=seed) for seed in seeds for method in methods]
+    grid = [Experiment.of_profile(**choices, model=method, seed=seed) for seed in seeds for method in methods]
     return {experiment.name(): experiment for experiment in grid}
 
 
@@ -47,26 +50,26 @@ def reproduce(
     run on a cluster instead of here. Raises `lvseg.LvsegError` for wrong choices, bad data, or failed runs.
     """
     out = out.resolve()
-    if profile not in profiles.SEEDS:
-        raise ConfigError(f"profile {profile!r} doesn't exist; choose one of: {', '.join(profiles.SEEDS)}")
+    if profile not in SEEDS:
+        raise ConfigError(f"profile {profile!r} doesn't exist; choose one of: {', '.join(SEEDS)}")
     grid = plan(
         profile,
         absolute(data),
         methods or list(paper.METHODS),
-        seeds or list(profiles.SEEDS[profile]),
+        seeds or list(SEEDS[profile]),
         changes or {},
     )
     frames = open_source(absolute(data))
     report(f"{len(grid)} experiments on {len(frames)} frames of {data}; preparing the frames")
     # Bad data is refused before any run starts, and every run finds the frames prepared.
-    data_of = {name: dataset.checksum(frames, experiment) for name, experiment in grid.items()}
+    data_of = {name: prepared.checksum(frames, experiment) for name, experiment in grid.items()}
     runs = out / "runs"
     with files.locked(runs):
         for name, experiment in grid.items():
-            if receipts.valid(runs / name, experiment, data_of[name]) is None:
+            if valid_receipt(runs / name, experiment, data_of[name]) is None:
                 (runs / name / "notebook.ipynb").unlink(missing_ok=True)
             _write_if_new(runs / name / "parameters.json", _notebook_parameters(experiment, runs / name))
-        plan_of = {"python": sys.executable, "memory_mb": profiles.MEMORY_MB[profile], "runs": list(grid)}
+        plan_of = {"python": sys.executable, "memory_mb": MEMORY_MB[profile], "runs": list(grid)}
         _write_if_new(runs / "plan.json", plan_of)
         _snakemake(out, workflow_profile)
     return out / "report" / "index.html"
@@ -85,7 +88,7 @@ def _notebook_parameters(experiment: Experiment, folder: Path) -> dict[str, Any]
     """
     chosen = experiment.model_dump()
     own = {k: chosen[k] for k in parameters_of(notebook_path(TRAINING)) if k in chosen}
-    usual = profiles.experiment(**own).model_dump()
+    usual = Experiment.of_profile(**own).model_dump()
     changes = {k: v for k, v in chosen.items() if usual[k] != v or k == "precision"}
     return {**own, "changes": changes, "folder": str(folder)}
 
@@ -93,7 +96,7 @@ def _notebook_parameters(experiment: Experiment, folder: Path) -> dict[str, Any]
 def _snakemake(out: Path, workflow_profile: Path | None) -> None:
     """Run the workflow in `out`; raises `RunError` that names the runs which didn't finish."""
     plan_file, log = out / "runs" / "plan.json", out / "runs" / "snakemake.log"
-    command = [sys.executable, "-m", "lvseg.lifeline", "snakemake", "--snakefile", str(SNAKEFILE)]
+    command = [sys.executable, "-m", "lvseg.course.lifeline", "snakemake", "--snakefile", str(SNAKEFILE)]
     command += ["--configfile", str(plan_file), "--directory", str(out), "--cores", "all", "--keep-going"]
     # Our lock and our receipts decide what is done: they outlive a kill, Snakemake's own notes may not.
     command += ["--quiet", "all", "--nolock", "--ignore-incomplete", "--rerun-triggers", "mtime"]

@@ -1,6 +1,6 @@
 """Virtual patients: apical echo frames with real speckle and a beating left ventricle whose outline is known exactly.
 
-A frame is made as a scanner makes it: anatomy in millimetres (lvseg/anatomy.py), how strongly each tissue scatters
+A frame is made as a scanner makes it: anatomy in millimetres (`heart`), how strongly each tissue scatters
 (dB), random scatterers that move with the tissue, the beam's blur in polar coordinates, envelope, log compression,
 scan conversion. Nothing is taken from real images. All chance comes from NumPy generators seeded by patient and
 frame, so that a frame is the same, byte for byte, in whatever order and on however many threads it is made.
@@ -11,25 +11,14 @@ frame, so that a frame is the same, byte for byte, in whatever order and on howe
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from lvseg import anatomy
-from lvseg.anatomy import POPULATIONS, VIEWS, Drawing, Patient, Ventricle, generator, sample_patient, volume_fraction
-from lvseg.errors import ConfigError
-from lvseg.files import atomic, write_json, write_text
-from lvseg.readers.common import inside
-from lvseg.readers.record import Frame, Pixels
-
-__all__ = [
-    "POPULATIONS", "VIEWS", "Patient", "Rendered", "cohort", "echo_power", "render", "sample_patient",
-    "volume_fraction", "write_labelme", "write_sheet",
-]  # fmt: skip
+from lvseg.masks import inside
+from lvseg.phantom import heart
+from lvseg.phantom.heart import Drawing, Patient, Ventricle, generator, volume_fraction
 
 ROWS = 400  # height of an image in pixels
 SAMPLES, BEAMS = 448, 224  # the polar grid on which echoes are formed
@@ -59,9 +48,6 @@ class Rendered(NamedTuple):
     volume_ml: float
 
 
-# -------------------------------------------------------------------------------------------------- the echoes
-
-
 class _Tissue(NamedTuple):
     """Smooth fields on the polar grid, float32 (samples, beams)."""
 
@@ -81,9 +67,9 @@ def _polar(patient: Patient, samples: int = SAMPLES, beams: int = BEAMS) -> tupl
 
 def _follow(patient: Patient, v: Ventricle) -> _Tissue:
     """Where each cell's tissue came from. Computed on every fourth cell and interpolated, for the fields are smooth."""
-    then = anatomy.ventricle(patient, 1.0)
+    then = heart.ventricle(patient, 1.0)
     depth, angle = _polar(patient, SAMPLES // 4, BEAMS // 4)
-    x, z = anatomy.unplace(patient, v, depth * np.sin(angle), depth * np.cos(angle))
+    x, z = heart.unplace(patient, v, depth * np.sin(angle), depth * np.cos(angle))
     level = np.clip(z / v.length, 0, 1)
     half, half_then = (
         np.where(x < 0, np.interp(level, w.levels, w.left), np.interp(level, w.levels, w.right)) for w in (v, then)
@@ -111,10 +97,10 @@ def _echogenicity(patient: Patient, drawing: Drawing, tissue: _Tissue, fraction:
     """How strongly each cell scatters on average, in dB, float32 (samples, beams)."""
     p, rng = patient, generator(patient.seed, 3)
     depth, angle = _polar(p)
-    columns, rows = (p.half_width_mm + depth * np.sin(angle)) / anatomy.GRID_MM, depth * np.cos(angle) / anatomy.GRID_MM
+    columns, rows = (p.half_width_mm + depth * np.sin(angle)) / heart.GRID_MM, depth * np.cos(angle) / heart.GRID_MM
 
     def on_beams(a: np.ndarray, blur_mm: float) -> np.ndarray:
-        return cv2.remap(cv2.GaussianBlur(a, (0, 0), blur_mm / anatomy.GRID_MM), columns, rows, cv2.INTER_LINEAR)
+        return cv2.remap(cv2.GaussianBlur(a, (0, 0), blur_mm / heart.GRID_MM), columns, rows, cv2.INTER_LINEAR)
 
     def share(*codes: int) -> np.ndarray:
         return on_beams(np.isin(np.arange(8), codes).astype(np.float32)[drawing.codes], p.slice_mm)
@@ -123,28 +109,28 @@ def _echogenicity(patient: Patient, drawing: Drawing, tissue: _Tissue, fraction:
     atrium_db = p.atrium_db + p.atrial_rise_db * (1 - systole)
     levels = [p.surroundings_db, p.pericardium_db, 0, p.right_heart_db, atrium_db, p.blood_db, p.papillary_db, 0]
     db = on_beams(np.array(levels, np.float32)[drawing.codes], p.slice_mm)
-    cavity = share(anatomy.CAVITY)
+    cavity = share(heart.CAVITY)
     fine = 4 * SOUND_MM_PER_US / p.frequency_mhz
     patches, strands = _noise(rng, tissue.x / 9, tissue.z / 9, 4), _noise(rng, tissue.x / fine, tissue.z / fine)
     segment = _wall_level(p, tissue)
     inner = np.clip(1 - tissue.outside / p.wall_mm, 0, 1)  # 1 at the endocardium, 0 at the epicardium
     weak = np.maximum(tissue.lateral, tissue.apical) * inner
     systolic = p.systolic_transmural_db * systole * (inner - weak)
-    db += share(anatomy.MYOCARDIUM) * (segment - p.transmural_db * weak - systolic)
+    db += share(heart.MYOCARDIUM) * (segment - p.transmural_db * weak - systolic)
     trabecula = np.clip(1 + tissue.outside / (p.trabecula_mm + 0.01), 0, 1) * (strands + patches > 0.5)
     db += cavity * trabecula * np.clip(segment - 3 - db, 0, None)
     mesh = tissue.apical * np.clip((p.apical_mesh_mm + np.minimum(tissue.outside, 0)) / (p.apical_mesh_mm + 5), 0, 1)
     db += cavity * mesh * np.clip(p.apex_db + 3 * patches - db, 0, None)
     glints = strands + 0.35 * strands * np.abs(strands)
     db += p.texture_db * (0.7 * patches + 0.4 * glints) * (1 - 0.7 * cavity)
-    body = share(anatomy.OUTSIDE, anatomy.PERICARDIUM, anatomy.WALL)
-    blood = share(anatomy.CAVITY, anatomy.ATRIUM, anatomy.RIGHT_HEART)
+    body = share(heart.OUTSIDE, heart.PERICARDIUM, heart.WALL)
+    blood = share(heart.CAVITY, heart.ATRIUM, heart.RIGHT_HEART)
     db += 1.5 * p.texture_db * body * _noise(rng, tissue.x / 30, tissue.z / 30, 4)
     long, thick = rng.uniform(5, 14), rng.uniform(1.2, 3.5)
     arcs = _noise(rng, angle * (p.depth_mm / long), depth / np.float32(thick))
     db += p.streaks_db * arcs * (depth / p.depth_mm) * (1 - cavity)
     db += p.uneven_db * _noise(rng, angle * 4, depth / 30, 4)
-    db += on_beams(drawing.valves.astype(np.float32), anatomy.GRID_MM) * (p.valve_db + 3 * strands - db)
+    db += on_beams(drawing.valves.astype(np.float32), heart.GRID_MM) * (p.valve_db + 3 * strands - db)
     across = cv2.Sobel(db, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
     db += p.specular_db * np.clip(np.abs(across) / 2, 0, 1)
     # Blood attenuates little, so that the gain meant for tissue brightens what lies behind it.
@@ -217,21 +203,18 @@ def _scatterers(patient: Patient, tissue: _Tissue) -> np.ndarray:
     return cv2.remap(grid, tissue.x / across, tissue.z / along, cv2.INTER_NEAREST, borderMode=cv2.BORDER_WRAP)
 
 
-# --------------------------------------------------------------------------------------------------- one frame
-
-
 def render(patient: Patient, phase: float, seed: int = 0) -> Rendered:
     """One frame of `patient` at `phase` of the beat, 0 (end-diastole) to 1; `seed` draws the frame's own noise."""
     fraction = volume_fraction(patient, phase)
-    v = anatomy.ventricle(patient, fraction)
-    drawing, tissue = anatomy.draw(patient, v, phase), _follow(patient, v)
+    v = heart.ventricle(patient, fraction)
+    drawing, tissue = heart.draw(patient, v, phase), _follow(patient, v)
     echoes = _power(_echogenicity(patient, drawing, tissue, fraction) + _transmission(patient))
     noise = generator(patient.seed, 6, seed).standard_normal((SAMPLES, BEAMS, 2), dtype=np.float32)
     reflectors = np.sqrt(echoes)[..., None] * _scatterers(patient, tissue)
     reflectors += np.sqrt(_clutter(patient, echoes))[..., None] * noise
     grey = _compress(patient, echo_power(patient, reflectors))
     image, spacing, corner = _scan_convert(patient, grey)
-    contour = anatomy.place(patient, v, anatomy.outline(v)) - corner
+    contour = heart.place(patient, v, heart.outline(v)) - corner
     mask = inside(contour / spacing - 0.5, image.shape)
     labels = _labels(patient, drawing, mask, spacing, corner)
     (x, y), (x1, y1) = contour.T, np.roll(contour, -1, axis=0).T
@@ -268,9 +251,9 @@ def _scan_convert(patient: Patient, grey: np.ndarray) -> tuple[np.ndarray, float
 def _labels(patient: Patient, drawing: Drawing, mask: np.ndarray, spacing: float, corner: np.ndarray) -> np.ndarray:
     """The anatomy as CAMUS's labels at the image's pixels, with the exact mask on top."""
     table = np.zeros(8, np.uint8)
-    table[[anatomy.ATRIUM, anatomy.MYOCARDIUM]] = 3, 2
+    table[[heart.ATRIUM, heart.MYOCARDIUM]] = 3, 2
     rows, columns = (
-        np.rint((start + spacing * (np.arange(n) + 0.5)) / anatomy.GRID_MM).astype(int)
+        np.rint((start + spacing * (np.arange(n) + 0.5)) / heart.GRID_MM).astype(int)
         for start, n in zip((corner[1], corner[0] + patient.half_width_mm), mask.shape, strict=True)
     )
     height, width = drawing.codes.shape
@@ -321,125 +304,3 @@ def _ecg(patient: Patient, phase: np.ndarray) -> np.ndarray:
     for at, width, height in (p, q, r, s, t):
         trace += height * np.exp(-0.5 * (((phase - at + 0.5) % 1 - 0.5) / width) ** 2)
     return trace
-
-
-# --------------------------------------------------------------------------------------------------- data sets
-
-
-def cohort(n_patients: int = 10, n_frames: int = 50, seed: int = 2023, population: str = "child") -> list[Frame]:
-    """Lazy four-chamber frames, `n_frames` of each patient; the defaults are the numbers of the paper's data.
-
-    A patient's frames are spread over five beats; in each the probe and the gain are set slightly differently. Names
-    are like `phantom-p03-f07`; the frames of largest and smallest volume carry the phases ED and ES.
-    """
-    if n_patients < 1 or n_frames < 1:
-        raise ConfigError(f"a cohort of {n_patients} x {n_frames} frames is empty; ask for 1 or more of each")
-    frames = []
-    for number in range(n_patients):
-        patient = sample_patient(int(generator(seed, number).integers(2**31)), population)
-        name = f"phantom-p{number + 1:02d}"
-        times = np.arange(n_frames) * 5 / n_frames  # in beats
-        volumes = [volume_fraction(patient, time % 1) for time in times]
-        marks = {int(np.argmin(volumes)): "ES", int(np.argmax(volumes)): "ED"}
-        for index, time in enumerate(times):
-            load = partial(_load, _nudged(patient, int(time)), float(time % 1), index)
-            frames.append(
-                Frame(
-                    f"{name}-f{index + 1:02d}",
-                    name,
-                    load,
-                    view="4CH",
-                    phase=marks.get(index, ""),
-                    files=(Path(__file__), Path(anatomy.__file__)),
-                )
-            )
-    return frames
-
-
-def _nudged(patient: Patient, beat: int) -> Patient:
-    """The same heart in another beat: the probe moved by at most 1.5 mm and 1.2 degrees, the gain by 8 %."""
-    across, down, turn, gain = generator(patient.seed, 7, beat).uniform(-1, 1, 4)
-    return replace(
-        patient,
-        apex_offset_mm=patient.apex_offset_mm + 1.5 * across,
-        apex_depth_mm=patient.apex_depth_mm + 1.5 * down,
-        axis_tilt_deg=patient.axis_tilt_deg + 1.2 * turn,
-        myocardium_grey=patient.myocardium_grey * (1 + 0.08 * gain),
-    )
-
-
-def _load(patient: Patient, phase: float, seed: int) -> Pixels:
-    frame = render(patient, phase, seed)
-    return Pixels(frame.image, frame.mask, frame.spacing_mm)
-
-
-def write_labelme(frames: list[Frame], folder: Path) -> None:
-    """Write outlined frames as a LabelMe data set: `folder/PATIENT/NAME.png` and `.json`, each file atomically.
-
-    The JSON's one polygon, labelled `LV`, runs between the pixels' centres around the mask. Raises `DataError` where
-    a file can't be written.
-    """
-    for frame in frames:
-        pixels = frame.read()
-        path = folder / frame.patient / f"{frame.name}.png"
-        with atomic(path) as temporary:
-            cv2.imwrite(str(temporary), pixels.image)
-        write_json(path.with_suffix(".json"), _annotation(path.name, pixels))
-
-
-def _annotation(image_name: str, pixels: Pixels) -> dict[str, Any]:
-    """A frame's annotation as LabelMe 5 writes it; points are x, y from the first pixel's corner."""
-    assert pixels.mask is not None, "only outlined frames can be written"
-    height, width = pixels.image.shape
-    # Of every pixel's four quarters, the contour joins the centres of the outermost.
-    quarters = cv2.resize(pixels.mask.astype(np.uint8), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
-    outlines, _ = cv2.findContours(quarters, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    points = (max(outlines, key=cv2.contourArea)[:, 0] + 0.5) / 2
-    polygon = {"label": "LV", "points": points.tolist(), "group_id": None, "shape_type": "polygon", "flags": {}}
-    return {
-        "version": "5.5.0",
-        "flags": {},
-        "shapes": [polygon],
-        "imagePath": image_name,
-        "imageData": None,
-        "imageHeight": height,
-        "imageWidth": width,
-    }
-
-
-def write_sheet(real: list[Frame], picture: Path, seed: int = 0) -> None:
-    """Write one picture of 16 adult phantoms shuffled among 16 real frames, and which is which in a CSV beside it.
-
-    For telling them apart by eye. Real frames are of 16 patients where there are so many, at any phase; phantoms at
-    end-diastole and end-systole. Raises `ConfigError` for a picture inside lvseg's own folder, where real patients'
-    frames must not lie, for a name that doesn't end in .png, and where there are fewer than 16 frames.
-    """
-    if Path(__file__).resolve().parents[1] in picture.resolve().parents:
-        raise ConfigError(f"{picture}: lies in lvseg's own folder, where no real frame may be; choose another place")
-    if picture.suffix.lower() != ".png":
-        raise ConfigError(f"{picture}: is no name of a picture; let it end in .png")
-    if len(real) < 16:
-        raise ConfigError(f"{len(real)} real frames are too few for a sheet; give a data set of 16 or more")
-    rng = np.random.default_rng(seed)
-    shuffled = [real[i] for i in rng.permutation(len(real))]
-    first_of = {frame.patient: frame for frame in shuffled}
-    tiles = [(frame.name, frame.read().image) for frame in [*first_of.values(), *shuffled][:16]]
-    for number in range(16):
-        patient = sample_patient(int(rng.integers(2**31)), "adult")
-        tiles.append((f"phantom {patient.seed}", render(patient, patient.systole * (number % 2)).image))
-    tiles = [tiles[i] for i in rng.permutation(32)]
-    rows = [np.hstack([_tile(image) for _, image in tiles[i : i + 8]]) for i in range(0, 32, 8)]
-    lines = [f"{i // 8 + 1},{i % 8 + 1},{name}" for i, (name, _) in enumerate(tiles)]
-    with atomic(picture) as temporary:
-        cv2.imwrite(str(temporary), np.vstack(rows))
-    write_text(picture.with_suffix(".csv"), "\n".join(["row,column,frame", *lines, ""]))
-
-
-def _tile(image: np.ndarray, side: int = 300) -> np.ndarray:
-    """The image shrunk into the middle of a black square."""
-    scale = side / max(image.shape)
-    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[:side, :side]
-    tile = np.zeros((side, side), np.uint8)
-    top, left = ((side - n) // 2 for n in small.shape)
-    tile[top : top + small.shape[0], left : left + small.shape[1]] = small
-    return tile

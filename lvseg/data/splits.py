@@ -1,0 +1,118 @@
+"""Which frames train and which test: by patient, by frame, as the data set says, or as a file says."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from lvseg import files
+from lvseg.errors import ConfigError, DataError
+from lvseg.experiment import Experiment
+from lvseg.readers import Frame
+
+FOLDS = 5
+"""The paper's 400/100 of 500 frames: a fifth of the patients (or frames) is kept for testing."""
+
+
+_UNITS = {"patient": "patient", "frame": "name", "own": "subset"}
+"""The kinds of split, and what of a frame each of them keeps together."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which frames train and which test, by name; `kind` is `patient`, `frame` or `own`, `fold` counts from 0."""
+
+    kind: str
+    fold: int
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def save(self, path: Path) -> None:
+        """Write the split as JSON, with a checksum of its names."""
+        files.write_json(path, {**asdict(self), "sha256": self.checksum()})
+
+    @classmethod
+    def load(cls, path: Path) -> Split:
+        """Read a split; raises `lvseg.DataError` where its checksum, its fields or its sides are wrong."""
+        stored = files.read_json(path)
+        try:
+            split = cls(stored["kind"], stored["fold"], tuple(stored["train"]), tuple(stored["test"]))
+            intact = stored["sha256"] == split.checksum()
+        except (KeyError, TypeError):
+            intact = False
+        if not intact:
+            raise DataError(f"{path}: was changed since it was made, or is no split; make it again")
+        if not split.train or not split.test or set(split.train) & set(split.test):
+            raise DataError(f"{path}: has an empty side, or a frame on both; make it again")
+        return split
+
+    def checksum(self) -> str:
+        """SHA-256 of the two lists of names."""
+        return hashlib.sha256("\n".join((*self.train, "", *self.test)).encode()).hexdigest()
+
+
+def split_frames(frames: Sequence[Frame], kind: str = "patient", seed: int = 0, folds: int = FOLDS) -> Split:
+    """Divide `frames` into train and test.
+
+    kind: `patient` keeps one in `folds` patients for testing; `frame` one in `folds` frames, so that each patient is
+    on both sides (only to show its harm); `own` takes the data set's own training and validation subsets, or one of
+    its own folds.
+    seed: chooses which fold is tested, so that `folds` seeds together test on every patient (or frame) once.
+    Raises `lvseg.DataError` where the data can't be divided so.
+    """
+    if kind not in _UNITS:
+        raise ConfigError(f"split {kind!r} doesn't exist; choose {', '.join(_UNITS)}")
+    unit_of = {frame.name: getattr(frame, _UNITS[kind]) for frame in frames}
+    units = sorted(set(unit_of.values()))
+    if kind != "own":
+        order = np.random.default_rng(0).permutation(len(units))
+        parts = [{units[i] for i in part} for part in np.array_split(order, max(min(folds, len(units)), 1))]
+    elif any(unit.startswith("fold") for unit in units):
+        parts = [{unit} for unit in units]
+    else:
+        parts, units = [{"validation"}], ["training", "validation"]
+    fold = seed % len(parts)
+    train = tuple(name for name, unit in unit_of.items() if unit in units and unit not in parts[fold])
+    test = tuple(name for name, unit in unit_of.items() if unit in parts[fold])
+    if not train or not test:
+        found = f"{len(train)} frames to train, {len(test)} to test"
+        raise DataError(f"the data can't be split by {kind}: {found}; choose another split, or add patients")
+    return Split(kind, fold, train, test)
+
+
+def choose(frames: Sequence[Frame], experiment: Experiment) -> Split:
+    """The experiment's split; `max_frames` leaves so many training and a quarter as many test frames, spread out."""
+    if "#" in experiment.split:
+        split = _from_file(frames, *experiment.split.rsplit("#", 1))
+    else:
+        split = split_frames(frames, experiment.split, experiment.seed)
+    if experiment.max_frames is None:
+        return split
+
+    def spread(names: tuple[str, ...], most: int) -> tuple[str, ...]:
+        return tuple(names[i] for i in np.unique(np.linspace(0, len(names) - 1, most).round().astype(int)))
+
+    train = spread(split.train, experiment.max_frames)
+    return replace(split, train=train, test=spread(split.test, max(experiment.max_frames // 4, 1)))
+
+
+def _from_file(frames: Sequence[Frame], path: str, checksum: str) -> Split:
+    """The split in a file, if it is still the one the experiment named and fits the data."""
+    split = Split.load(Path(path))
+    if not files.sha256(Path(path)).startswith(checksum):
+        raise DataError(f"{path}: isn't the split that the experiment was made with; restore it, or name it anew")
+    if absent := sorted({*split.train, *split.test} - {frame.name for frame in frames}):
+        raise DataError(f"{path}: names {absent[0]}, which isn't among the data; make a split of these data")
+    if split.kind == "patient" and (both := divided_patients(frames, split)):
+        raise DataError(f"{path}: has frames of {both[0]} on both sides; make it again by patient")
+    return split
+
+
+def divided_patients(frames: Sequence[Frame], split: Split) -> list[str]:
+    """The patients who have frames on both sides of the split."""
+    patient_of = {frame.name: frame.patient for frame in frames}
+    return sorted({patient_of[name] for name in split.train} & {patient_of[name] for name in split.test})

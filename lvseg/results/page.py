@@ -1,0 +1,59 @@
+"""The report: `results.json`, and one page to read."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from lvseg import files, paper
+from lvseg.figures.plots import Figure
+from lvseg.results.claims import claims
+from lvseg.results.statistics import table2
+from lvseg.training.folder import Run
+
+
+def results(runs: Sequence[Run], table1_rows: Sequence[paper.Layer]) -> dict[str, Any]:
+    """What `results.json` holds: the two tables, the claims, the runs behind them, and the environment."""
+    first = runs[0]
+    return {
+        "profile": first.experiment.profile,
+        "data": first.experiment.data.partition(":")[0],
+        "table1": [layer._asdict() for layer in table1_rows],
+        "table2": table2(runs),
+        "claims": claims(runs, table1_rows),
+        "runs": [
+            {
+                "name": run.folder.name,
+                **run.experiment.model_dump(include={"model", "seed", "split", "width", "size", "epochs"}),
+                **{key: run.receipt[key] for key in ("parameters", "seconds", "peak_memory_mb", "fingerprint")},
+                "dice": float(run.frames.dice.mean()),
+            }
+            for run in runs
+        ],
+        "environment": first.receipt["environment"],
+    }
+
+
+def write(found: Mapping[str, Any], figures: Mapping[str, Figure], folder: Path) -> Path:
+    """Write `results.json` and the page `index.html`, figures inside it; returns the page's path.
+
+    figures: by title, in the page's order.
+    """
+    files.write_json(folder / "results.json", found)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    page = environment.get_template("report.html").render(
+        found=found, paper=paper, figures={title: _address(figure.png()) for title, figure in figures.items()}
+    )
+    files.write_text(folder / "index.html", page)
+    return folder / "index.html"
+
+
+def _address(png: bytes) -> str:
+    """A picture as the text of a data address, so that the page is one file."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()

@@ -1,0 +1,167 @@
+"""What scores prove: means with intervals, and paired tests, by patient.
+
+Frames of one patient resemble each other, so 500 frames of 10 patients may say little more than 10 numbers
+do. Here the patient is the unit: resampled whole, flipped whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from lvseg import paper
+from lvseg.errors import ConfigError, DataError
+from lvseg.training.folder import Run
+
+Values = Sequence[float] | np.ndarray
+
+
+def bootstrap_ci(
+    values: Values, patients: Sequence[str], *, n: int = 2000, seed: int = 0, level: float = 0.95
+) -> tuple[float, float]:
+    """Confidence interval (low, high) of the mean of `values`: a bootstrap that draws whole patients.
+
+    values: one score per frame, none of them NaN (frames without a score must be counted apart first).
+    patients: the patient of each frame.
+    n: how many bootstrap samples, at least 100. seed: of the draws. level: nominal coverage, between 0 and 1.
+    The plain percentile interval of few patients is too narrow (of 10, it covers 88 % instead of 95 % in our
+    simulation), so its quantiles are widened to those that Student's t would need: the expanded percentile
+    interval (T. Hesterberg, The American Statistician 69, 2015, 371-386). Below 10 it is still narrow.
+    One patient tells nothing about others: (NaN, NaN).
+    Raises `DataError` for lists that don't fit, `ConfigError` for an impossible `n` or `level`.
+    """
+    if n < 100 or not 0 < level < 1:
+        raise ConfigError(f"n must be 100 or more and level between 0 and 1, not {n} and {level}.")
+    sums, frames = _per_patient(values, patients)
+    if len(sums) < 2:
+        return math.nan, math.nan
+    from scipy import stats  # not above: training scores frames too, and needn't have these 35 MB
+
+    interval = stats.bootstrap(
+        (sums, frames),
+        lambda total, count, axis: total.sum(axis=axis) / count.sum(axis=axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=n,
+        confidence_level=_expanded_level(level, len(sums)),
+        method="percentile",
+        rng=seed,
+    ).confidence_interval
+    return float(interval.low), float(interval.high)
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """Method A minus method B on the same frames.
+
+    mean: of the frames' differences. low, high: its interval, as `bootstrap_ci` gives it.
+    p_value: two-sided, of the hypothesis that A and B are interchangeable.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p_value: float
+
+
+def paired_difference(
+    a: Values,
+    b: Values,
+    patients: Sequence[str],
+    *,
+    n: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> PairedDifference:
+    """Does method A beat method B? Mean difference, interval, and a sign-flip permutation test by patient.
+
+    a, b: one score per frame of each method, in the same order of frames; the rest as for `bootstrap_ci`.
+    If A and B were interchangeable, any patient's differences might as well have the other sign. All 2^P
+    flips of P patients are tried where they are no more than `n`, else `n` random ones. So p can't fall below
+    2 / 2^P: with 5 patients nothing is significant at 0.05. With one patient, interval and p are NaN.
+    """
+    if len(a) != len(b):
+        raise DataError(f"The methods have {len(a)} and {len(b)} scores: score both on the same frames.")
+    differences = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    low, high = bootstrap_ci(differences, patients, n=n, seed=seed, level=level)
+    p_value = _sign_flip_p(_per_patient(differences, patients)[0], n, seed)
+    return PairedDifference(float(differences.mean()), low, high, p_value)
+
+
+def _expanded_level(level: float, patients: int) -> float:
+    """The level of the percentile interval that covers as often as a t interval at `level` would."""
+    quantile = special.stdtrit(patients - 1, (1 + level) / 2) * math.sqrt(patients / (patients - 1))
+    return float(2 * special.ndtr(quantile) - 1)
+
+
+def _sign_flip_p(sums: np.ndarray, n: int, seed: int) -> float:
+    if len(sums) < 2:
+        return math.nan
+    from scipy import stats
+
+    test = stats.permutation_test((sums,), np.sum, permutation_type="samples", vectorized=True, n_resamples=n, rng=seed)
+    return float(test.pvalue)
+
+
+def _per_patient(values: Values, patients: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The sum of the values and the number of frames of each patient, two float arrays."""
+    scores = np.asarray(values, dtype=float)
+    if scores.ndim != 1 or len(scores) != len(patients) or len(scores) == 0:
+        raise DataError(f"{scores.size} scores and {len(patients)} patients don't fit: each frame needs one of each.")
+    if not np.isfinite(scores).all():
+        raise DataError("Some scores are NaN or infinite: count those frames apart and leave them out first.")
+    _, patient = np.unique(np.asarray(patients), return_inverse=True)
+    return np.bincount(patient, weights=scores), np.bincount(patient).astype(float)
+
+
+DISTANCES = ("hd95_mm", "assd_mm")
+
+
+def by_method(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """The runs of each method, in the paper's order of methods."""
+    grouped = {method: [run for run in runs if run.experiment.model == method] for method in paper.METHODS}
+    return {method: found for method, found in grouped.items() if found}
+
+
+def scores(runs: Sequence[Run]) -> pd.DataFrame:
+    """The per-frame scores of one method's runs, one below the other, with a column `seed`."""
+    return pd.concat([run.frames.assign(seed=run.experiment.seed) for run in runs], ignore_index=True)
+
+
+def table2(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Table 2: a row per method; each score as mean over frames and seeds, its interval by patient, and per seed."""
+    rows = []
+    distances = [column for column in DISTANCES if any(run.frames[column].notna().any() for run in runs)]
+    for method, found in by_method(runs).items():
+        table = scores(found)
+        row: dict[str, Any] = {"method": method, "name": paper.METHODS[method]}
+        row |= {column: _summary(table, column) for column in ("dice", "acc", *distances)}
+        counts = table[["tp", "fp", "fn"]].sum()
+        row["dice_pooled"] = float(2 * counts.tp / (2 * counts.tp + counts.fp + counts.fn))
+        rows.append({**row, "n_frames": table.frame.nunique(), "n_patients": table.patient.nunique()})
+    return rows
+
+
+def _summary(table: pd.DataFrame, column: str) -> dict[str, Any]:
+    """Mean, 95 % interval and per-seed means of a score; frames without it (an empty mask) are counted."""
+    scored = table[np.isfinite(table[column])]
+    if scored.empty:
+        return {"mean": None, "ci95": None, "per_seed": [], "frames_without": len(table)}
+    summary: dict[str, Any] = {
+        "mean": float(scored[column].mean()),
+        "ci95": interval(bootstrap_ci(scored[column].to_numpy(), scored.patient.tolist())),
+        "per_seed": [float(v) for v in scored.groupby("seed")[column].mean()],
+    }
+    if len(scored) < len(table):
+        summary["frames_without"] = len(table) - len(scored)
+    return summary
+
+
+def interval(pair: tuple[float, float]) -> list[float] | None:
+    return None if any(math.isnan(side) for side in pair) else list(pair)

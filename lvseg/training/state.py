@@ -1,0 +1,70 @@
+"""What a killed training goes on from: everything that the next step depends on, kept every now and then."""
+
+from __future__ import annotations
+
+import json
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lvseg import files
+from lvseg.backend import keras
+from lvseg.errors import DataError
+
+Report = Callable[[str], None]
+History = list[dict[str, Any]]
+"""A row per finished epoch: `epoch` from 1, `loss` (the mean over its steps), `seconds`."""
+
+STATE = "state.npz"
+_SHARE = 100
+"""The state is kept again after so many times as long as keeping it took: it costs a hundredth of the time."""
+
+
+@dataclass
+class Progress:
+    """How far a training is: its finished epochs, then the losses of the next one's steps so far and their seconds."""
+
+    history: History = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def end_epoch(self, seconds: float) -> dict[str, Any]:
+        row = {"epoch": len(self.history) + 1, "loss": float(np.mean(self.losses)), "seconds": round(seconds, 2)}
+        self.history, self.losses, self.seconds = [*self.history, row], [], 0.0
+        return row
+
+    def __str__(self) -> str:
+        if not self.history and not self.losses:
+            return "compiling the first step"
+        return f"going on after epoch {len(self.history)} and {len(self.losses)} steps"
+
+
+def keep(folder: Path, identity: str, variables: list, progress: Progress) -> float:
+    """Keep everything that the next step depends on; returns the time at which to do it again."""
+    started = time.monotonic()
+    state = {f"v{i}": keras.ops.convert_to_numpy(variable.value) for i, variable in enumerate(variables)}
+    with files.atomic(folder / STATE) as temporary:
+        np.savez(temporary, identity=identity, progress=json.dumps(asdict(progress)), **state)
+    return time.monotonic() + _SHARE * (time.monotonic() - started)
+
+
+def resume(folder: Path, identity: str, variables: list, report: Report) -> Progress:
+    """Load the state that a killed training of the same identity left into `variables`; how far it was."""
+    path = folder / STATE
+    try:
+        with np.load(path) as state:
+            if str(state["identity"]) != identity:
+                report(f"{folder.name}: {path.name} is of other choices, data or backend; training from the beginning")
+                return Progress()
+            for i, variable in enumerate(variables):
+                variable.assign(state[f"v{i}"])
+            return Progress(**json.loads(str(state["progress"])))
+    except FileNotFoundError:
+        return Progress()
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: can't be read ({error}); remove it to train from the beginning") from None
