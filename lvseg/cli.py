@@ -241,17 +241,14 @@ def train(
     - `lvseg train --out runs/first`
     - `lvseg train --out runs/real --data camus:CAMUS_public --set split=own --set epochs=20`
     """
-    from lvseg.data import prepared
-    from lvseg.data.source import open_source
+    from lvseg.data.prepared import prepare
     from lvseg.experiment import Experiment
 
     experiment = Experiment.of_profile(profile, model=model, data=source, seed=seed, **_changes(change))
-    prepared.checksum(
-        open_source(source), experiment
-    )  # bad data is refused before anything is written or Keras is loaded
+    prepared = prepare(experiment)  # bad data is refused before anything is written or Keras is loaded
     from lvseg.training.run import train
 
-    train(experiment, out)
+    train(prepared, out)
 
 
 @app.command()
@@ -269,7 +266,7 @@ def evaluate(
     from lvseg import evaluation
     from lvseg.training.folder import Run
 
-    table = Run.load(predicted).frames if truth is None else evaluation.compare_folders(predicted, truth)
+    table = Run.load(predicted).scores if truth is None else evaluation.compare_folders(predicted, truth)
     console.print(table.to_csv(index=False, float_format="%.4f"), end="")
     _say(f"mean Dice {table.dice.mean():.4f}, mean accuracy {table.acc.mean():.4f}, {len(table)} frames")
 
@@ -297,8 +294,10 @@ def predict(
     """
     from lvseg.inference.predict import ejection_fractions, predict
     from lvseg.inference.segmenter import SHIPPED, Segmenter
+    from lvseg.training import folder
 
-    segmenter = Segmenter.load(weights or SHIPPED, precision)
+    weights = weights or SHIPPED
+    segmenter = (folder.segmenter if weights.is_dir() else Segmenter.load)(weights, precision)
     table, problems = predict(segmenter, inputs, out)
     if len(table):
         console.print(f"{len(table)} frames segmented in {out}")

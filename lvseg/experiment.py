@@ -1,6 +1,7 @@
 """The choices of one experiment as a typed, flat contract, and the three profiles: smoke, class, paper.
 
 An unknown or impossible choice is refused with a sentence. The three profiles are one code path: only sizes differ.
+Nothing here asks the machine or opens a file: `lvseg.data.prepared.settled` does that.
 """
 
 from __future__ import annotations
@@ -10,12 +11,10 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from lvseg import files, machine
 from lvseg.errors import ConfigError
 
 IMPROVEMENTS: dict[str, dict[str, Any]] = {
@@ -24,6 +23,9 @@ IMPROVEMENTS: dict[str, dict[str, Any]] = {
     "improved_resunet": {"inception": "encoder", "attention": "gate", "slope": 0.01},
 }
 """The paper's three improvements per method: ResUNet is the improved network with all three off (U8)."""
+
+SPLITS = ("patient", "frame", "own")
+"""How frames can be divided: by patient, by frame, or as the data set itself does (U13)."""
 
 
 class Contract(BaseModel):
@@ -79,8 +81,10 @@ class Experiment(NetworkConfig):
     gradients are averaged into one update, where a larger batch doesn't fit the device; batch normalisation still sees
     single batches. decay_to: the share of the rate that the cosine ends with. average: the network takes a mean of the
     epochs' weights, in which the last quarter of them weighs two thirds, instead of the last epoch's. precision: of the
-    activations while training; weights, batch statistics, the loss and the trained network are float32. `auto` becomes
-    bfloat16 where this machine's processor computes with it, else float32.
+    activations while training; weights, batch statistics, the loss and the trained network are float32. `auto` is
+    bfloat16 where the machine's processor computes with it, else float32. split: `patient`, `frame`, `own` (the data
+    set's), or a file that `lvseg data split` wrote, once settled as `FILE#CHECKSUM`, so that an experiment on another
+    split is another experiment.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -97,7 +101,7 @@ class Experiment(NetworkConfig):
     batch: Annotated[int, Field(ge=1)] = 4
     parts: Annotated[int, Field(ge=1)] = 1
     accumulate: Annotated[int, Field(ge=1)] = 1
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
     rate: Annotated[float, Field(ge=0)] = 1e-4
     schedule: Literal["constant", "warmup_cosine"] = "constant"
     decay_to: Annotated[float, Field(ge=0, le=1)] = 1e-3
@@ -110,13 +114,6 @@ class Experiment(NetworkConfig):
     cross_entropy: Literal["mean", "sum"] = "mean"
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
-    @field_validator("precision", mode="before")
-    @classmethod
-    def _of_this_machine(cls, precision: Any) -> Any:
-        if precision not in ("auto", "float32", "bfloat16", "float16"):
-            raise ValueError("choose auto, float32, bfloat16 or float16")
-        return machine.fastest_precision() if precision == "auto" else precision
-
     @model_validator(mode="after")
     def _even_parts(self):
         if self.batch % self.parts:
@@ -128,20 +125,16 @@ class Experiment(NetworkConfig):
     @field_validator("split")
     @classmethod
     def _a_kind_or_a_file(cls, split: str) -> str:
-        """A split's file is kept as `FILE#CHECKSUM`, so that an experiment on another split is another experiment."""
-        if split in ("patient", "frame", "own") or re.search(r"\.json#[0-9a-f]{16}$", split):
+        if split in SPLITS or re.search(r"\.json(#[0-9a-f]{16})?$", split):
             return split
-        path = Path(split).expanduser().resolve()
-        if path.suffix != ".json" or not path.is_file():
-            raise ValueError("choose patient, frame, own, or a file that `lvseg data split` wrote")
-        return f"{path}#{files.sha256(path)[:16]}"
+        raise ValueError(f"choose {', '.join(SPLITS)}, or a file that `lvseg data split` wrote")
 
     @classmethod
     def of_profile(cls, profile: str = "class", **changes: Any) -> Experiment:
         """The experiment of `profile` with `changes`; raises `lvseg.ConfigError` for what doesn't exist."""
         if profile not in PROFILES:
             raise ConfigError(f"profile {profile!r} doesn't exist; choose one of: {', '.join(PROFILES)}")
-        return cls.of(**{**PROFILES[profile], "profile": profile, **changes})
+        return cls.of(**{**PROFILES[profile].choices, "profile": profile, **changes})
 
     def fingerprint(self) -> str:
         """SHA-256 of all choices: two experiments with one fingerprint are the same experiment."""
@@ -152,26 +145,42 @@ class Experiment(NetworkConfig):
         return f"{self.model}_{self.profile}_seed{self.seed}_{self.fingerprint()[:8]}"
 
 
-_SMOKE = {
-    "width": 4, "size": 64, "channels": 1, "max_frames": 16, "epochs": 2, "batch": 4, "rate": 3e-3,
-    "clip_norm": 1.0, "schedule": "warmup_cosine", "decay_to": 0.3, "average": True, "bn_momentum": 0.9,
-    "augment": "usual",
+class Profile(NamedTuple):
+    """What a profile chooses, and what it costs.
+
+    choices: that differ from the contract's defaults. seeds: that a reproduction runs per method (U19). memory_mb: what
+    a batch system should grant one run, with room above what was measured. seconds, dice: of a U-Net on two cores, and
+    its mean Dice on CAMUS's 50 validation patients at native resolution, as benchmarks/results.json has them; None
+    where nobody measured it, or where nothing is to be expected.
+    """
+
+    choices: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    memory_mb: int
+    seconds: float | None = None
+    dice: float | None = None
+
+
+_RECIPE = {
+    "channels": 1, "rate": 3e-3, "clip_norm": 1.0, "schedule": "warmup_cosine", "decay_to": 0.3, "average": True,
+    "bn_momentum": 0.9, "augment": "usual",
 }  # fmt: skip
-_CLASS = {
-    "width": 8, "size": 64, "channels": 1, "epochs": 24, "batch": 16, "parts": 2, "rate": 3e-3,
-    "clip_norm": 1.0, "schedule": "warmup_cosine", "decay_to": 0.3, "average": True, "bn_momentum": 0.9,
-    "augment": "usual", "weight_decay": 1e-4, "precision": "auto",
+"""What makes training short: docs/training.md says what each ingredient is worth."""
+
+PROFILES: Mapping[str, Profile] = {
+    "smoke": Profile(
+        {**_RECIPE, "width": 4, "size": 64, "max_frames": 16, "epochs": 2, "batch": 4}, seeds=(0,), memory_mb=1500
+    ),
+    "class": Profile(
+        {
+            **_RECIPE, "width": 8, "size": 64, "epochs": 24, "batch": 16, "parts": 2, "weight_decay": 1e-4,
+            "precision": "auto",
+        },
+        seeds=(0, 1, 2), memory_mb=2500, seconds=105, dice=0.934,
+    ),
+    "paper": Profile({}, seeds=(0, 1, 2), memory_mb=12000),
 }  # fmt: skip
-_PAPER: dict[str, Any] = {}
-
-PROFILES: Mapping[str, Mapping[str, Any]] = {"smoke": _SMOKE, "class": _CLASS, "paper": _PAPER}
-"""smoke is for tests, class for two cores, paper as published (the contract's own defaults)."""
-
-SEEDS: Mapping[str, tuple[int, ...]] = {"smoke": (0,), "class": (0, 1, 2), "paper": (0, 1, 2)}
-"""The seeds that a reproduction runs per method (U19)."""
-
-MEMORY_MB: Mapping[str, int] = {"smoke": 1500, "class": 2500, "paper": 12000}
-"""What a batch system should grant one run, with room above what was measured (docs/training.md, docs/network.md)."""
+"""smoke is for tests, class for a lesson on two cores, paper as published (the contract's own defaults): for a GPU."""
 
 
 def _sentence(contract: type[BaseModel], error: ValidationError) -> str:

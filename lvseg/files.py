@@ -6,12 +6,11 @@ import fcntl
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from lvseg.errors import DataError
 
@@ -110,13 +109,3 @@ def locked(folder: Path, patience: float = 5.0) -> Iterator[None]:
 def cache_folder() -> Path:
     """Where what was read once is kept: `LVSEG_CACHE`, or `~/.cache/lvseg`."""
     return Path(os.environ.get("LVSEG_CACHE", "~/.cache/lvseg")).expanduser().resolve()
-
-
-@contextmanager
-def scratch() -> Iterator[IO[bytes]]:
-    """A nameless file in the cache folder, which is gone when nobody has it open or mapped any more."""
-    try:
-        with tempfile.TemporaryFile(dir=cache_folder()) as file:
-            yield file
-    except OSError as error:
-        raise _unwritable(cache_folder(), error) from None

@@ -18,18 +18,28 @@ from typing import Any
 
 import lvseg
 
-ROOT = Path("/")
+SYSTEM = Path("/")
 """Where Linux shows its control groups, by which a container or a batch system limits a process."""
 
 
-def describe() -> dict[str, Any]:
-    """Cores and memory (GiB) that this process may use, the GPU, and the installed Keras backends."""
-    installed = [name for name in ("tensorflow", "jax", "torch") if find_spec(name)]
+def identity() -> dict[str, Any]:
+    """What receipts and reports say of this machine: versions of lvseg and Python, system, processor, cores, GPU."""
     return {
         "lvseg": lvseg.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
         "cores": cores(),
-        "memory GiB": round(memory_limit() / 2**30, 1),
         "GPU": gpu() or "none",
+    }
+
+
+def describe() -> dict[str, Any]:
+    """`identity`, the memory (GiB) that this process may use, and the installed Keras backends."""
+    installed = [name for name in ("tensorflow", "jax", "torch") if find_spec(name)]
+    return {
+        **identity(),
+        "memory GiB": round(memory_limit() / 2**30, 1),
         "backends": ", ".join(installed) or "none",
         "backend": os.environ.get("KERAS_BACKEND") or next(iter(installed), "none"),
     }
@@ -61,8 +71,8 @@ def _control_groups(controller: str) -> Iterator[Path]:
 
     Both versions count: of version 2, the line in /proc/self/cgroup names no controller, and there is one tree.
     """
-    tree = ROOT / "sys/fs/cgroup"
-    for line in _text(ROOT / "proc/self/cgroup").splitlines():
+    tree = SYSTEM / "sys/fs/cgroup"
+    for line in _text(SYSTEM / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if not controllers or controller in controllers.split(","):
             top = tree / controller if controllers else tree
@@ -81,14 +91,14 @@ def _text(path: Path) -> str:
 def processor() -> str:
     """The processor's name, as Linux tells it."""
     named = (
-        line.partition(":")[2].strip() for line in _text(ROOT / "proc/cpuinfo").splitlines() if "model name" in line
+        line.partition(":")[2].strip() for line in _text(SYSTEM / "proc/cpuinfo").splitlines() if "model name" in line
     )
     return next(named, platform.machine())
 
 
 def fastest_precision() -> str:
     """`bfloat16` where TensorFlow trains on a processor that has instructions for it, else `float32`."""
-    flags = _text(ROOT / "proc/cpuinfo")
+    flags = _text(SYSTEM / "proc/cpuinfo")
     able = "amx_bf16" in flags or "avx512_bf16" in flags
     tensorflow = os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow" and find_spec("tensorflow")
     return "bfloat16" if able and tensorflow else "float32"

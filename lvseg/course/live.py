@@ -62,7 +62,7 @@ _SHARE = 30
 
 
 class Watch:
-    """Two pictures below the cell that makes it, drawn anew as the network learns: `training.run`'s `each_epoch`.
+    """Two pictures below the cell that makes it, drawn anew as the network learns: `each_epoch` of `train`.
 
     frames: outlined ones that don't train. They show how it goes and choose nothing. Each is scored after every epoch,
     at native resolution: `dice` has (epoch, their mean Dice) of the epochs that were seen, counted from 1.

@@ -15,7 +15,9 @@ from typing import Any
 import nbformat
 
 from lvseg import machine
+from lvseg.data.prepared import settled
 from lvseg.data.source import absolute
+from lvseg.data.splits import pinned
 from lvseg.errors import ConfigError, LvsegError
 from lvseg.experiment import Experiment
 from lvseg.files import CHECKOUT
@@ -60,9 +62,8 @@ def check_parameters(path: Path, given: Mapping[str, Any]) -> None:
         choices = {**defaults, **given}
         if doubled := choices.get("changes", {}).keys() & defaults.keys():
             raise ConfigError(f"{path.name}: changes can't hold {min(doubled)!r}; give it as a parameter of its own")
-        Experiment.of_profile(
-            **{k: v for k, v in choices.items() if k in Experiment.model_fields}, **choices.get("changes", {})
-        )
+        own = {name: value for name, value in choices.items() if name in Experiment.model_fields}
+        settled(Experiment.of_profile(**own, **choices.get("changes", {})))
 
 
 def run_notebook(name: str, out: Path, parameters: Mapping[str, Any]) -> None:
@@ -101,7 +102,7 @@ def _for_any_folder(parameters: Mapping[str, Any]) -> dict[str, Any]:
     if "data" in found:
         found["data"] = absolute(found["data"])
     if "split" in found:
-        found["split"] = Experiment(split=found["split"]).split
+        found["split"] = pinned(found["split"])
     for name in ("folder", "runs", "report"):
         if found.get(name):
             found[name] = str(Path(found[name]).expanduser().resolve())

@@ -16,9 +16,9 @@ from lvseg.course.notebooks import TRAINING, RunError, notebook_path, parameters
 from lvseg.data import prepared
 from lvseg.data.source import absolute, open_source
 from lvseg.errors import ConfigError
-from lvseg.experiment import MEMORY_MB, SEEDS, Experiment
+from lvseg.experiment import PROFILES, Experiment
 from lvseg.files import CHECKOUT
-from lvseg.training.folder import valid_receipt
+from lvseg.training.folder import NOTEBOOK, PARAMETERS, PLAN, valid_receipt
 
 SNAKEFILE = CHECKOUT / "workflow" / "Snakefile"
 
@@ -30,7 +30,7 @@ def plan(
     split = "own" if data.startswith("camus") else "patient"
     choices = {"profile": profile, "data": data, "split": split, **changes}
     grid = [Experiment.of_profile(**choices, model=method, seed=seed) for seed in seeds for method in methods]
-    return {experiment.name(): experiment for experiment in grid}
+    return {experiment.name(): experiment for experiment in map(prepared.settled, grid)}
 
 
 def reproduce(
@@ -41,7 +41,7 @@ def reproduce(
     seeds: list[int] | None = None,
     changes: Mapping[str, Any] | None = None,
     workflow_profile: Path | None = None,
-    report: Callable[[str], None] = print,
+    say: Callable[[str], None] = print,
 ) -> Path:
     """Run 05 once per experiment, then 06, and return the report's `index.html`.
 
@@ -50,27 +50,27 @@ def reproduce(
     run on a cluster instead of here. Raises `lvseg.LvsegError` for wrong choices, bad data, or failed runs.
     """
     out = out.resolve()
-    if profile not in SEEDS:
-        raise ConfigError(f"profile {profile!r} doesn't exist; choose one of: {', '.join(SEEDS)}")
+    if profile not in PROFILES:
+        raise ConfigError(f"profile {profile!r} doesn't exist; choose one of: {', '.join(PROFILES)}")
     grid = plan(
         profile,
         absolute(data),
         methods or list(paper.METHODS),
-        seeds or list(SEEDS[profile]),
+        seeds or list(PROFILES[profile].seeds),
         changes or {},
     )
     frames = open_source(absolute(data))
-    report(f"{len(grid)} experiments on {len(frames)} frames of {data}; preparing the frames")
+    say(f"{len(grid)} experiments on {len(frames)} frames of {data}; preparing the frames")
     # Bad data is refused before any run starts, and every run finds the frames prepared.
-    data_of = {name: prepared.checksum(frames, experiment) for name, experiment in grid.items()}
+    data_of = {name: prepared.prepare(experiment, frames) for name, experiment in grid.items()}
     runs = out / "runs"
     with files.locked(runs):
         for name, experiment in grid.items():
-            if valid_receipt(runs / name, experiment, data_of[name]) is None:
-                (runs / name / "notebook.ipynb").unlink(missing_ok=True)
-            _write_if_new(runs / name / "parameters.json", _notebook_parameters(experiment, runs / name))
-        plan_of = {"python": sys.executable, "memory_mb": MEMORY_MB[profile], "runs": list(grid)}
-        _write_if_new(runs / "plan.json", plan_of)
+            if valid_receipt(runs / name, data_of[name]) is None:
+                (runs / name / NOTEBOOK).unlink(missing_ok=True)
+            _write_if_new(runs / name / PARAMETERS, _notebook_parameters(experiment, runs / name))
+        plan_of = {"python": sys.executable, "memory_mb": PROFILES[profile].memory_mb, "runs": list(grid)}
+        _write_if_new(runs / PLAN, plan_of)
         _snakemake(out, workflow_profile)
     return out / "report" / "index.html"
 
@@ -95,7 +95,7 @@ def _notebook_parameters(experiment: Experiment, folder: Path) -> dict[str, Any]
 
 def _snakemake(out: Path, workflow_profile: Path | None) -> None:
     """Run the workflow in `out`; raises `RunError` that names the runs which didn't finish."""
-    plan_file, log = out / "runs" / "plan.json", out / "runs" / "snakemake.log"
+    plan_file, log = out / "runs" / PLAN, out / "runs" / "snakemake.log"
     command = [sys.executable, "-m", "lvseg.course.lifeline", "snakemake", "--snakefile", str(SNAKEFILE)]
     command += ["--configfile", str(plan_file), "--directory", str(out), "--cores", "all", "--keep-going"]
     # Our lock and our receipts decide what is done: they outlive a kill, Snakemake's own notes may not.
@@ -106,6 +106,6 @@ def _snakemake(out: Path, workflow_profile: Path | None) -> None:
         status = subprocess.run(command, stderr=stderr).returncode
     if status:
         runs = files.read_json(plan_file)["runs"]
-        failed = [name for name in runs if not (out / "runs" / name / "notebook.ipynb").exists()]
+        failed = [name for name in runs if not (out / "runs" / name / NOTEBOOK).exists()]
         which = f"not finished: {', '.join(failed)}" if failed else "the report (06_results) failed"
         raise RunError(f"{which}; the same command goes on from there, details in {log}")

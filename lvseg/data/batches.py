@@ -19,7 +19,7 @@ def batches(arrays: Arrays, experiment: Experiment, epoch: int, first_step: int 
     have. The next batch is made in a thread while the network works on this one. A last, smaller batch is left out
     unless it is the only one.
     """
-    order = np.random.default_rng((experiment.seed, epoch)).permutation(len(arrays.image))
+    order = np.random.default_rng((experiment.seed, epoch)).permutation(len(arrays))
     size = min(experiment.batch, len(order))
 
     def make(step: int) -> Batch:
@@ -27,7 +27,7 @@ def batches(arrays: Arrays, experiment: Experiment, epoch: int, first_step: int 
         if experiment.augment == "none":
             return arrays.batch(chosen, experiment.channels)
         rng = np.random.default_rng((experiment.seed, epoch, step))
-        pairs = zip(arrays.image[chosen], arrays.mask[chosen], strict=True)
+        pairs = zip(*arrays.pick(chosen), strict=True)
         augmented = [augment(*pair, rng, experiment.augment) for pair in pairs]
         image, mask = (np.stack(side) for side in zip(*augmented, strict=True))
         return to_network(image, experiment.channels), to_network(mask, 1)

@@ -14,7 +14,7 @@ from lvseg.data.source import open_source
 from lvseg.data.splits import Split, choose
 from lvseg.errors import DataError
 from lvseg.experiment import Experiment
-from lvseg.readers import Frame
+from lvseg.readers.record import Frame
 
 _SIDE = 16
 ALIKE = 0.99
@@ -23,7 +23,7 @@ its patients at most 0.973."""
 
 
 @dataclass(frozen=True)
-class Report:
+class Findings:
     """What `check` found.
 
     views, phases, subsets: the number of frames of each; "" counts those where it isn't known.
@@ -47,7 +47,7 @@ class Report:
     twins: list[tuple[str, str]]
 
 
-def check(spec: str) -> Report:
+def check(spec: str) -> Findings:
     """Read every frame of the data set `spec` (as for `open_source`) and report on it."""
     frames = open_source(spec)
     bad: dict[str, str] = {}
@@ -66,7 +66,7 @@ def check(spec: str) -> Report:
         spaced += spacing is not None
         if mask is not None:
             parts[frame.name] = cv2.connectedComponents(mask.astype(np.uint8))[0] - 1  # less the background
-    return Report(
+    return Findings(
         frames=len(frames),
         patients=len({frame.patient for frame in frames}),
         views=dict(Counter(frame.view for frame in frames)),

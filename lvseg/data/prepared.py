@@ -1,81 +1,123 @@
-"""From frames to arrays: read, preprocessed and resized once, and kept."""
+"""An experiment's data, opened once: frames, split, preprocessed arrays, and a checksum of all that was read.
+
+Frames are read, equalised and resized once and kept; training reads them from the kept file as it uses them.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 
-from lvseg import clahe, files, masks, readers
-from lvseg.data.splits import Split, choose
+from lvseg import clahe, files, machine, masks, readers
+from lvseg.data import splits
+from lvseg.data.source import open_source
 from lvseg.errors import DataError
 from lvseg.experiment import Experiment
-from lvseg.readers import Frame
-
-
-def load(frames: Sequence[Frame], experiment: Experiment) -> tuple[Split, Arrays]:
-    """The experiment's split and its training frames, preprocessed.
-
-    Test frames are read along with them, so that a bad file is found before any training; both come from one cached
-    file, whichever fold is tested. Raises `lvseg.DataError` for a frame that can't be used.
-    """
-    split = choose(frames, experiment)
-    chosen = _of_split(frames, split)
-    arrays = prepare(chosen, experiment)
-    train = set(split.train)
-    with files.scratch() as file:  # on disk, not in memory; goes with its last user
-        for image, mask, frame in zip(*arrays, chosen, strict=True):
-            if frame.name in train:
-                file.write(image.tobytes() + mask.tobytes())
-        file.flush()
-        return split, _mapped(file, len(train), experiment.size)
-
-
-def checksum(frames: Sequence[Frame], experiment: Experiment) -> str:
-    """SHA-256 of the experiment's split and of all that was read of its frames: the same for a copy of the data.
-
-    Reads and keeps the frames like `load`, and raises what it raises.
-    """
-    split = choose(frames, experiment)
-    _, content = _prepared(_of_split(frames, split), experiment)
-    return hashlib.sha256(f"{split.checksum()} {content}".encode()).hexdigest()
-
-
-def _of_split(frames: Sequence[Frame], split: Split) -> list[Frame]:
-    used = {*split.train, *split.test}
-    return [frame for frame in frames if frame.name in used]
-
+from lvseg.readers.record import Frame
 
 Batch = tuple[Any, Any]
 """Images and labels, float32 (batch, size, size, channels or 1) in 0..1: NumPy arrays, or tensors of the backend."""
 
 
-class Arrays(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Arrays:
     """Preprocessed frames, uint8 (n, size, size); a mask holds the share of each pixel that is LV, 0..255.
 
-    They lie in a file and are read from it as they are used, so that they needn't fit in memory.
+    They lie in a file and are read from it as they are used, so that they needn't fit in memory. rows: which of the
+    kept frames these are, in their order; all of them where None.
     """
 
     image: np.ndarray
     mask: np.ndarray
+    rows: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.image) if self.rows is None else len(self.rows)
+
+    @property
+    def nbytes(self) -> int:
+        """What the frames and masks take in memory."""
+        return 2 * len(self) * self.image[:1].nbytes
+
+    def pick(self, chosen: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The chosen frames (an index, a slice or an array of indices below `len`) and their masks."""
+        kept = chosen if self.rows is None else self.rows[chosen]
+        return self.image[kept], self.mask[kept]
 
     def sha256(self) -> str:
-        """The SHA-256 of all pixels, in hexadecimal."""
+        """The SHA-256 of all pixels, the images' first, in hexadecimal."""
         digest = hashlib.sha256()
-        for array in self:
-            for frame in array:
-                digest.update(frame.tobytes())
+        for side in (0, 1):
+            for index in range(len(self)):
+                digest.update(self.pick(index)[side].tobytes())
         return digest.hexdigest()
 
     def batch(self, chosen: np.ndarray, channels: int) -> Batch:
         """The chosen frames as they are: images with their `channels`, and labels."""
-        return to_network(self.image[chosen], channels), to_network(self.mask[chosen], 1)
+        image, mask = self.pick(chosen)
+        return to_network(image, channels), to_network(mask, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What an experiment trains and is tested on.
+
+    experiment: settled. arrays: the training frames, in the data's order. tested: the test frames, at native
+    resolution when read. checksum: SHA-256 of the split and of all that was read: the same for a copy of the data.
+    """
+
+    experiment: Experiment
+    split: splits.Split
+    arrays: Arrays
+    tested: tuple[Frame, ...]
+    checksum: str
+
+
+def prepare(experiment: Experiment, frames: Sequence[Frame] | None = None) -> Prepared:
+    """Open the experiment's data and preprocess it, so that nothing that follows reads a bad file.
+
+    frames: of the experiment's data set, where it is open already. Test frames are read along with the training
+    frames; both come from one kept file, whichever fold is tested. Raises `lvseg.DataError` for a frame that can't be
+    used, `lvseg.ConfigError` for a data set or a split that doesn't exist.
+    """
+    experiment = settled(experiment)
+    frames = open_source(experiment.data) if frames is None else frames
+    split = splits.choose(frames, experiment)
+    train, test = set(split.train), set(split.test)
+    used = [frame for frame in frames if frame.name in train | test]
+    kept, content = _kept(used, experiment)
+    rows = np.array([row for row, frame in enumerate(used) if frame.name in train])
+    return Prepared(
+        experiment=experiment,
+        split=split,
+        arrays=Arrays(kept.image, kept.mask, rows),
+        tested=tuple(frame for frame in used if frame.name in test),
+        checksum=hashlib.sha256(f"{split.checksum()} {content}".encode()).hexdigest(),
+    )
+
+
+def settled(experiment: Experiment) -> Experiment:
+    """The experiment with nothing left to the machine or to a file's later content; a settled one stays as it is.
+
+    `precision=auto` becomes what this processor is fastest in, a split's file gets its checksum. Raises
+    `lvseg.ConfigError` where there is no such file.
+    """
+    changes = {"split": splits.pinned(experiment.split)}
+    if experiment.precision == "auto":
+        changes["precision"] = machine.fastest_precision()
+    return Experiment.of(**{**experiment.model_dump(), **changes})
+
+
+def arrays_of(frames: Sequence[Frame], experiment: Experiment) -> Arrays:
+    """Outlined frames, preprocessed as the experiment says; raises as `prepare`."""
+    return _kept(frames, experiment)[0]
 
 
 def preprocess(image: np.ndarray, experiment: Experiment) -> np.ndarray:
@@ -89,40 +131,58 @@ def preprocess(image: np.ndarray, experiment: Experiment) -> np.ndarray:
     return image
 
 
-def prepare(frames: Sequence[Frame], experiment: Experiment) -> Arrays:
-    """Read and preprocess labelled frames, once: the result is kept in the cache folder (`LVSEG_CACHE`).
+def to_network(image: np.ndarray, channels: int) -> np.ndarray:
+    """uint8 (n, size, size) to float32 (n, size, size, channels) in 0..1, grey repeated in each channel (U18)."""
+    scaled = image[..., None].astype(np.float32) / 255
+    return np.repeat(scaled, channels, axis=-1) if channels > 1 else scaled
 
-    A kept file is used only where frames, choices and the code are the same and its checksum is right.
-    Raises `lvseg.DataError` for a frame that can't be read or that nobody outlined.
+
+def _kept(frames: Sequence[Frame], experiment: Experiment) -> tuple[Arrays, str]:
+    """The frames from the cache folder (`LVSEG_CACHE`), made where they aren't there yet; and the SHA-256 of what was
+    read for them: records, pixels, outlines.
+
+    Kept frames are used only where frames, choices and code are the same and the file's checksum is right.
     """
-    path, _ = _prepared(frames, experiment)
-    with path.open("rb") as file:
-        return _mapped(file, len(frames), experiment.size)
-
-
-def _prepared(frames: Sequence[Frame], experiment: Experiment) -> tuple[Path, str]:
-    """The kept file of preprocessed frames, and the SHA-256 of what was read for it: records, pixels, outlines."""
-    digest = hashlib.sha256()
     choices = experiment.model_dump(include={"data", "size", "clahe", "clip_limit", "tiles"})
     key = hashlib.sha256(f"{sorted(choices.items())} {identity(frames)} {_code()}".encode()).hexdigest()[:32]
-    path, note = (files.cache_folder() / f"{key}.{ending}" for ending in ("pixels", "sha256"))
-    if path.exists() and note.exists() and note.read_bytes() == files.sha256(path).encode():
-        with path.open("rb") as file:
-            file.seek(-digest.digest_size, os.SEEK_END)
-            return path, file.read().hex()
+    path, note = (files.cache_folder() / f"{key}.{ending}" for ending in ("pixels", "json"))
+    content = _content(path, note)
+    if content is None:
+        content = _write(frames, experiment, path)
+        files.write_json(note, {"sha256": files.sha256(path), "content": content})
+    with path.open("rb") as file:
+        pixels = np.memmap(file, np.uint8, "r", shape=(len(frames), 2, experiment.size, experiment.size))
+    return Arrays(pixels[:, 0], pixels[:, 1]), content
+
+
+def _content(path: Path, note: Path) -> str | None:
+    """What the note beside a kept file says was read for it; None where either is missing or damaged."""
+    try:
+        told = files.read_json(note)
+        return told["content"] if told["sha256"] == files.sha256(path) else None
+    except (DataError, OSError, KeyError, TypeError):
+        return None
+
+
+def _write(frames: Sequence[Frame], experiment: Experiment, path: Path) -> str:
+    """Read and preprocess frames into a file, each an image and a mask; the SHA-256 of what was read."""
+    digest = hashlib.sha256()
     with files.atomic(path) as temporary, temporary.open("wb") as file:
         for frame in frames:
-            pixels = frame.read()
-            if pixels.mask is None:
-                raise DataError(f"{frame.name}: has no LV outline, so it can't be used to train or to evaluate")
-            digest.update(repr((frame.name, frame.patient, pixels.image.shape, pixels.spacing_mm)).encode())
-            digest.update(pixels.image.tobytes() + pixels.mask.tobytes())
-            image = preprocess(pixels.image, experiment)
-            mask = cv2.resize(pixels.mask.astype(np.uint8) * 255, image.shape, interpolation=cv2.INTER_AREA)
-            file.write(image.tobytes() + mask.tobytes())
-        file.write(digest.digest())
-    files.write_text(note, files.sha256(path))
-    return path, digest.hexdigest()
+            for side in _preprocessed(frame, experiment, digest):
+                file.write(side.tobytes())
+    return digest.hexdigest()
+
+
+def _preprocessed(frame: Frame, experiment: Experiment, digest: Any) -> Iterator[np.ndarray]:
+    pixels = frame.read()
+    if pixels.mask is None:
+        raise DataError(f"{frame.name}: has no LV outline, so it can't be used to train or to evaluate")
+    digest.update(repr((frame.name, frame.patient, pixels.image.shape, pixels.spacing_mm)).encode())
+    digest.update(pixels.image.tobytes() + pixels.mask.tobytes())
+    image = preprocess(pixels.image, experiment)
+    yield image
+    yield cv2.resize(pixels.mask.astype(np.uint8) * 255, image.shape, interpolation=cv2.INTER_AREA)
 
 
 @cache
@@ -131,12 +191,6 @@ def _code() -> str:
     modules = [Path(__file__), Path(clahe.__file__), Path(masks.__file__)]
     sources = [*modules, *sorted(Path(readers.__file__).parent.glob("*.py"))]
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
-
-
-def _mapped(file: IO[bytes], n: int, size: int) -> Arrays:
-    """A file of n frames, each an image and a mask, as arrays that are read from it as they are used."""
-    pixels = np.memmap(file, np.uint8, "r", shape=(n, 2, size, size))
-    return Arrays(pixels[:, 0], pixels[:, 1])
 
 
 def identity(frames: Sequence[Frame]) -> str:
@@ -154,9 +208,3 @@ def _size_and_time(file: Path) -> tuple[int, ...]:
     except OSError:
         return ()
     return stat.st_size, stat.st_mtime_ns
-
-
-def to_network(image: np.ndarray, channels: int) -> np.ndarray:
-    """uint8 (n, size, size) to float32 (n, size, size, channels) in 0..1, grey repeated in each channel (U18)."""
-    scaled = image[..., None].astype(np.float32) / 255
-    return np.repeat(scaled, channels, axis=-1) if channels > 1 else scaled

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from importlib import import_module
 from pathlib import Path
 
 from lvseg.errors import ConfigError, DataError
-from lvseg.readers import KINDS, in_order
+from lvseg.phantom.cohort import cohort
+from lvseg.readers import KINDS, folder_reader, in_order
 from lvseg.readers.record import Frame
 
 
@@ -27,12 +27,10 @@ def open_source(spec: str) -> list[Frame]:
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise DataError(f"{root}: there is no such folder; give the one with the {kind} data")
-    return in_order(root, import_module(f"lvseg.readers.{kind}").open_folder(root), f"{kind} data")
+    return in_order(root, folder_reader(kind)(root), f"{kind} data")
 
 
 def _virtual_patients(spec: str) -> list[Frame]:
-    from lvseg.phantom.cohort import cohort
-
     if spec == "phantom":
         return cohort()
     if not (asked := re.fullmatch(r"phantom:([a-z]+):(\d+)x(\d+)", spec)):
@@ -43,7 +41,7 @@ def _virtual_patients(spec: str) -> list[Frame]:
     return cohort(int(patients), int(frames), population=population)
 
 
-def absolute(data: str) -> str:
-    """A data set's specification with its folder made absolute, since notebooks run in a folder of their own."""
-    kind, _, folder = data.partition(":")
-    return f"{kind}:{Path(folder).expanduser().resolve()}" if folder and kind != "phantom" else data
+def absolute(spec: str) -> str:
+    """A data set's name with its folder made absolute, since notebooks run in a folder of their own."""
+    kind, _, folder = spec.partition(":")
+    return f"{kind}:{Path(folder).expanduser().resolve()}" if folder and kind != "phantom" else spec

@@ -11,14 +11,13 @@ import numpy as np
 
 from lvseg import files
 from lvseg.errors import ConfigError, DataError
-from lvseg.experiment import Experiment
-from lvseg.readers import Frame
+from lvseg.experiment import SPLITS, Experiment
+from lvseg.readers.record import Frame
 
 FOLDS = 5
 """The paper's 400/100 of 500 frames: a fifth of the patients (or frames) is kept for testing."""
 
-
-_UNITS = {"patient": "patient", "frame": "name", "own": "subset"}
+_UNITS = dict(zip(SPLITS, ("patient", "name", "subset"), strict=True))
 """The kinds of split, and what of a frame each of them keeps together."""
 
 
@@ -84,8 +83,23 @@ def split_frames(frames: Sequence[Frame], kind: str = "patient", seed: int = 0, 
     return Split(kind, fold, train, test)
 
 
+def pinned(split: str) -> str:
+    """A split as an experiment keeps it: a file's name becomes `FILE#CHECKSUM`, everything else stays as it is.
+
+    Raises `lvseg.ConfigError` where there is no such file.
+    """
+    if split in SPLITS or "#" in split:
+        return split
+    path = Path(split).expanduser().resolve()
+    if not path.is_file():
+        raise ConfigError(
+            f"split={split!r} can't be used: choose {', '.join(SPLITS)}, or a file that `lvseg data split` wrote"
+        )
+    return f"{path}#{files.sha256(path)[:16]}"
+
+
 def choose(frames: Sequence[Frame], experiment: Experiment) -> Split:
-    """The experiment's split; `max_frames` leaves so many training and a quarter as many test frames, spread out."""
+    """A settled experiment's split; `max_frames` leaves so many training, a quarter as many test frames, spread out."""
     if "#" in experiment.split:
         split = _from_file(frames, *experiment.split.rsplit("#", 1))
     else:

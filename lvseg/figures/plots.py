@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from lvseg import clahe, paper
+from lvseg.clinical import ed_es_frames
 
 COLOURS = {"unet": "#7a7a7a", "resunet": "#d98c00", "improved_resunet": "#0072b2"}
 """One colour per method, told apart also by readers who don't see all colours."""
@@ -124,7 +125,7 @@ def area_curve(areas_cm2: Sequence[float]) -> Figure:
     figure = Figure(figsize=(7, 2.6), layout="constrained")
     axes = figure.subplots()
     axes.plot(areas_cm2, marker=".", color=COLOURS["improved_resunet"])
-    for name, place in (("ED", int(np.argmax(areas_cm2))), ("ES", int(np.argmin(areas_cm2)))):
+    for name, place in zip(("ED", "ES"), ed_es_frames(areas_cm2), strict=True):
         axes.annotate(name, (place, areas_cm2[place]), xytext=(0, 6), textcoords="offset points", ha="center")
     axes.set(xlabel="frame", ylabel="LV area (cm²)")
     axes.margins(y=0.2)

@@ -14,8 +14,8 @@ from lvseg import clinical, files
 from lvseg.errors import DataError
 from lvseg.inference.segmenter import Segmenter
 from lvseg.masks import overlay, write_png
-from lvseg.readers import Frame, Pixels, list_file
-from lvseg.readers.common import is_label, stem
+from lvseg.readers import Frame, Pixels, image_files, list_file
+from lvseg.readers.common import IMAGES, stem
 
 MEASUREMENTS = "measurements.csv"
 
@@ -66,7 +66,7 @@ def _collect(inputs: Iterable[Path], out: Path) -> tuple[list[Frame], dict[str, 
     problems: dict[str, str] = {}
     for path in inputs:
         images = 0
-        for file in _files(path):
+        for file in image_files(path):
             try:
                 found = {frame.name.casefold(): frame for frame in _named(list_file(file), file)}
                 _check_names(found, frames, out)
@@ -77,15 +77,8 @@ def _collect(inputs: Iterable[Path], out: Path) -> tuple[list[Frame], dict[str, 
                 images += len(found)
                 frames |= found
         if not images:
-            problems[str(path)] = f"{path}: holds no PNG, JPEG, TIFF, BMP, NIfTI, MetaImage, DICOM, AVI or MP4 image"
+            problems[str(path)] = f"{path}: holds no {IMAGES}"
     return list(frames.values()), problems
-
-
-def _files(path: Path) -> list[Path]:
-    """The file itself, or what may be images in a folder: no sub-folders, hidden files, labels or output of ours."""
-    if not path.is_dir():
-        return [path]
-    return sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith(".") and not is_label(f))
 
 
 def _named(frames: list[Frame], file: Path) -> list[Frame]:

@@ -36,39 +36,29 @@ class Segmenter:
         self.experiment = experiment
 
     @classmethod
-    def load(cls, weights: Path = SHIPPED, precision: Precision = "float32") -> Segmenter:
-        """Load a run's folder, or an `.onnx` or `.keras` file beside which a `.json` of its name holds its experiment.
+    def load(cls, weights: Path = SHIPPED, precision: Precision = "float32", choices: Path | None = None) -> Segmenter:
+        """Load an `.onnx` or `.keras` file, and the `.json` that holds its experiment: `choices`, or that of its name.
 
-        A run's folder and an `.onnx` file need no Keras: OpenVINO starts in half a second and is faster (see
-        benchmarks/inference.py). precision: "bfloat16" computes with fewer digits, several times faster on
-        processors that have it; such a mask may differ along the contour. Raises `lvseg.DataError` where a file is
-        missing, unreadable, or doesn't fit the other, `lvseg.ConfigError` for bfloat16 with a `.keras` file.
+        An `.onnx` file needs no Keras: OpenVINO starts in half a second and is faster (see benchmarks/inference.py).
+        precision: "bfloat16" computes with fewer digits, several times faster on processors that have it; such a mask
+        may differ along the contour. A run's folder is loaded by `lvseg.training.folder.segmenter`. Raises
+        `lvseg.DataError` where a file is missing, unreadable, or doesn't fit the other, `lvseg.ConfigError` for
+        bfloat16 with a `.keras` file.
         """
         weights = Path(weights)
-        run = weights.is_dir()
-        path = weights / "weights.onnx" if run else weights
-        choices = weights / "experiment.json" if run else weights.with_suffix(".json")
-        for needed in (path, choices):
-            if not needed.is_file():
-                raise DataError(
-                    f"{needed}: there is no such file; name a finished run's folder or an .onnx or .keras file with "
-                    "its .json"
-                )
+        choices = choices or weights.with_suffix(".json")
+        experiment = _experiment(weights, choices)
+        if weights.suffix == ".keras" and precision != "float32":
+            raise ConfigError(f"{weights}: only an .onnx file or a run's folder can be used with precision {precision}")
         try:
-            experiment = Experiment.of(**files.read_json(choices))
-        except (ConfigError, TypeError) as error:
-            raise DataError(f"{choices}: is no experiment of lvseg's ({error}); restore it") from None
-        if path.suffix == ".keras" and precision != "float32":
-            raise ConfigError(f"{path}: only an .onnx file or a run's folder can be used with precision {precision}")
-        try:
-            forward, shapes = _keras(path) if path.suffix == ".keras" else open_onnx(path, precision)
+            forward, shapes = open_keras(weights) if weights.suffix == ".keras" else open_onnx(weights, precision)
         except Exception as error:  # both libraries raise many types for a broken file
             reason = " ".join(str(error).split())[:200]
-            raise DataError(f"{path}: can't be loaded as a network ({reason}); restore it") from None
+            raise DataError(f"{weights}: can't be loaded as a network ({reason}); restore it") from None
         size = (experiment.size, experiment.size)
         if shapes != ((*size, experiment.channels), (*size, 1)):
             raise DataError(
-                f"{path}: is not the network that {choices.name} describes; put the two of one run together"
+                f"{weights}: is not the network that {choices.name} describes; put the two of one run together"
             )
         return cls(forward, experiment)
 
@@ -91,9 +81,23 @@ class Segmenter:
 _Shapes = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-def _keras(path: Path) -> tuple[Forward, _Shapes]:
+def _experiment(weights: Path, choices: Path) -> Experiment:
+    """The experiment in `choices`, where both files are there."""
+    for needed in (weights, choices):
+        if not needed.is_file():
+            raise DataError(
+                f"{needed}: there is no such file; name a finished run's folder or an .onnx or .keras file with its "
+                ".json"
+            )
+    try:
+        return Experiment.of(**files.read_json(choices))
+    except (ConfigError, TypeError) as error:
+        raise DataError(f"{choices}: is no experiment of this lvseg's ({error}); restore it, or train anew") from None
+
+
+def open_keras(path: Path) -> tuple[Forward, _Shapes]:
     """The forward pass of a `.keras` file, and the shapes (height, width, channels) of its input and output."""
-    from lvseg.backend import keras
+    from lvseg.backend import keras  # only here: it takes seconds and half a gigabyte
 
     network = keras.saving.load_model(path, compile=False, safe_mode=True)
     return network.predict_on_batch, (network.input_shape[1:], network.output_shape[1:])

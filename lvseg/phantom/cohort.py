@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lvseg.clinical import ed_es_frames
 from lvseg.errors import ConfigError
 from lvseg.phantom.heart import Patient, generator, sample_patient, volume_fraction
 from lvseg.phantom.scanner import render
@@ -28,7 +29,8 @@ def cohort(n_patients: int = 10, n_frames: int = 50, seed: int = 2023, populatio
         name = f"phantom-p{number + 1:02d}"
         times = np.arange(n_frames) * 5 / n_frames  # in beats
         volumes = [volume_fraction(patient, time % 1) for time in times]
-        marks = {int(np.argmin(volumes)): "ES", int(np.argmax(volumes)): "ED"}
+        ed, es = ed_es_frames(volumes)
+        marks = {es: "ES", ed: "ED"}
         for index, time in enumerate(times):
             load = partial(_load, _nudged(patient, int(time)), float(time % 1), index)
             frames.append(

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from lvseg.errors import ConfigError
-from lvseg.files import CHECKOUT, atomic, write_text
+from lvseg.files import CHECKOUT, write_text
+from lvseg.masks import write_png
 from lvseg.phantom.heart import sample_patient
 from lvseg.phantom.scanner import render
 from lvseg.readers.record import Frame
@@ -37,8 +38,7 @@ def write_sheet(real: list[Frame], picture: Path, seed: int = 0) -> None:
     tiles = [tiles[i] for i in rng.permutation(32)]
     rows = [np.hstack([_tile(image) for _, image in tiles[i : i + 8]]) for i in range(0, 32, 8)]
     lines = [f"{i // 8 + 1},{i % 8 + 1},{name}" for i, (name, _) in enumerate(tiles)]
-    with atomic(picture) as temporary:
-        cv2.imwrite(str(temporary), np.vstack(rows))
+    write_png(picture, np.vstack(rows))
     write_text(picture.with_suffix(".csv"), "\n".join(["row,column,frame", *lines, ""]))
 
 

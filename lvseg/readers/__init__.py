@@ -1,22 +1,113 @@
 """Readers: every on-disk format as the same list of `Frame` records, whose pixels are read when asked for.
 
-`lvseg.data.source` opens data sets; `open_path(PATH)` here opens images to segment.
+A format is a module of this package. It offers data sets (`OpenFolder`), files to segment (`ListFile`), or both, and is
+imported only when one of its files is met, since the libraries behind some are heavy.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
+from typing import Protocol
 
 from lvseg.errors import DataError
-from lvseg.readers.common import PICTURES, VIDEOS, VOLUMES, is_label
+from lvseg.readers.common import IMAGES, PICTURES, VIDEOS, VOLUMES, is_label
 from lvseg.readers.record import Frame, Pixels
 
-__all__ = ["KINDS", "Frame", "Pixels", "in_order", "list_file", "open_path"]
-
+__all__ = [
+    "KINDS", "Frame", "ListFile", "OpenFolder", "Pixels", "folder_reader", "image_files", "in_order", "list_file",
+    "open_path",
+]  # fmt: skip
 
 KINDS = ("camus", "camus_cine", "labelme", "echonet", "pediatric", "images", "dicom", "video")
-"""The data sets on disk, each a module of this package; the last two have no masks."""
+"""The data sets on disk that `folder_reader` knows; the last two have no masks."""
+
+
+class OpenFolder(Protocol):
+    """What opens a data set."""
+
+    def __call__(self, root: Path) -> list[Frame]:
+        """The frames below the folder `root`, in any order; none where it holds none. Pixels aren't read yet.
+
+        Raises `lvseg.DataError` where a table or header that all frames hang on is missing or damaged.
+        """
+
+
+class ListFile(Protocol):
+    """What lists the frames of one file, without masks."""
+
+    def __call__(self, root: Path, path: Path) -> list[Frame]:
+        """The frames in `path`, named by its place below `root`; raises `lvseg.DataError` on a damaged file."""
+
+
+def folder_reader(kind: str) -> OpenFolder:
+    """What opens data sets of one of `KINDS`."""
+    match kind:
+        case "camus":
+            from lvseg.readers import camus
+
+            return camus.open_folder
+        case "camus_cine":
+            from lvseg.readers import camus
+
+            return camus.open_cines
+        case "labelme":
+            from lvseg.readers import labelme
+
+            return labelme.open_folder
+        case "echonet":
+            from lvseg.readers import echonet
+
+            return echonet.open_folder
+        case "pediatric":
+            from lvseg.readers import echonet
+
+            return echonet.open_pediatric
+        case "images":
+            from lvseg.readers import images
+
+            return images.open_folder
+        case "dicom":
+            from lvseg.readers import dicom
+
+            return dicom.open_folder
+        case "video":
+            from lvseg.readers import video
+
+            return video.open_folder
+    raise KeyError(kind)
+
+
+def _file_reader(path: Path) -> ListFile | None:
+    """What lists the frames of a file, known by its ending or else by DICOM's mark; None if it is neither."""
+    name = path.name.lower()
+    if name.endswith(PICTURES):
+        from lvseg.readers import images
+
+        return images.list_file
+    if name.endswith(VOLUMES):
+        from lvseg.readers import volumes
+
+        return volumes.list_file
+    if name.endswith(VIDEOS):
+        from lvseg.readers import video
+
+        return video.list_file
+    from lvseg.readers import dicom
+
+    return dicom.list_file if dicom.is_dicom(path) else None
+
+
+def list_file(path: Path) -> list[Frame]:
+    """The frames of one file, without masks; none if it is of no known kind."""
+    reader = _file_reader(path)
+    return reader(path.parent, path) if reader else []
+
+
+def image_files(path: Path) -> list[Path]:
+    """The file itself, or what may be images in a folder: no sub-folders, hidden files, labels or output of ours."""
+    if not path.is_dir():
+        return [path]
+    return sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith(".") and not is_label(f))
 
 
 def open_path(path: Path) -> list[Frame]:
@@ -28,21 +119,7 @@ def open_path(path: Path) -> list[Frame]:
     """
     if not path.exists():
         raise DataError(f"{path}: there is no such file or folder")
-    files = [path]
-    if path.is_dir():
-        files = [f for f in path.iterdir() if f.is_file() and not f.name.startswith(".") and not is_label(f)]
-    frames = [frame for file in sorted(files) for frame in list_file(file)]
-    return in_order(path, frames, "PNG, JPEG, TIFF, BMP, NIfTI, MetaImage, DICOM, AVI or MP4 image")
-
-
-def list_file(path: Path) -> list[Frame]:
-    """The frames of one file, known by its ending or else by DICOM's mark; none if it is neither."""
-    for module, endings in {"images": PICTURES, "volumes": VOLUMES, "video": VIDEOS}.items():
-        if path.name.lower().endswith(endings):
-            return import_module(f"{__name__}.{module}").list_file(path.parent, path)
-    from lvseg.readers import dicom
-
-    return dicom.list_file(path.parent, path) if dicom.is_dicom(path) else []
+    return in_order(path, [frame for file in image_files(path) for frame in list_file(file)], IMAGES)
 
 
 def in_order(where: Path, frames: list[Frame], what: str) -> list[Frame]:

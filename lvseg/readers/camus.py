@@ -3,7 +3,7 @@
 Leclerc et al., IEEE TMI 38(9), 2019, doi 10.1109/TMI.2019.2900516. A frame is `patient0001_4CH_ED.nii.gz`
 with its label map `..._gt.nii.gz` (0 background, 1 LV endocardium, 2 myocardium, 3 left atrium), at any depth
 below the folder. `Info_4CH.cfg` beside it tells of the patient and the view. The half sequences, every frame from ED
-to ES, are data of their own: `camus_cine`.
+to ES (`patient0001_4CH_half_sequence.nii.gz`), are a data set of their own: `open_cines`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,17 @@ SAME_HEART = {"patient0068": "patient0033"}
 ES images (thumbnails correlate to 0.998) two choices of the frame."""
 
 
-def open_folder(root: Path, cines: bool = False) -> list[Frame]:
-    """The ED and ES frames below `root`, or the half sequences'; a patient or view without files is passed over."""
+def open_folder(root: Path) -> list[Frame]:
+    """The ED and ES frames below `root`; a patient or view without files is passed over."""
+    return _frames(root, cines=False)
+
+
+def open_cines(root: Path) -> list[Frame]:
+    """All frames of the half sequences below `root`; ED and ES are those that `Info_*.cfg` names."""
+    return _frames(root, cines=True)
+
+
+def _frames(root: Path, cines: bool) -> list[Frame]:
     subsets = _subsets(root)
     frames = []
     for path in files_below(root):

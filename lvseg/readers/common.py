@@ -18,6 +18,7 @@ from lvseg.readers.record import Frame, Pixels
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 VOLUMES = (".nii.gz", ".nii", ".mhd")
 VIDEOS = (".avi", ".mp4")
+IMAGES = "PNG, JPEG, TIFF, BMP, NIfTI, MetaImage, DICOM, AVI or MP4 image"
 _ENDINGS = (*PICTURES, *VIDEOS, *VOLUMES, ".dcm", ".dicom", ".json")
 
 
@@ -85,7 +86,7 @@ def check_size(path: Path, shape: Sequence[int]) -> None:
             raise DataError(f"{path}: declares {_times(shape)} pixels, not 1 to {most}; restore or cut the file")
 
 
-def check_spacing(path: Path, row: float, column: float) -> tuple[float, float]:
+def stated_spacing(path: Path, row: float, column: float) -> tuple[float, float]:
     """The (row, column) size of a pixel in mm, if an echo image can have it; single precision is rounded."""
     if not (0.001 <= row <= 10 and 0.001 <= column <= 10):  # so written, NaN is refused too
         raise DataError(f"{path}: states pixels of {row:g} x {column:g} mm; correct its spacing (0.001 to 10 mm)")

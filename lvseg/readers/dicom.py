@@ -23,7 +23,7 @@ from pydicom.tag import Tag
 
 from lvseg import __version__, files
 from lvseg.errors import DataError, LvsegError
-from lvseg.readers.common import check_size, check_spacing, cine_of, files_below, reading
+from lvseg.readers.common import check_size, cine_of, files_below, reading, stated_spacing
 from lvseg.readers.record import Frame, Pixels
 
 _TWO_DIMENSIONAL, _CENTIMETRES = 1, 3
@@ -163,5 +163,5 @@ def _spacing(path: Path, header: pydicom.Dataset) -> tuple[float, float] | None:
     for region in header.get("SequenceOfUltrasoundRegions") or []:
         units = {region.get("PhysicalUnitsXDirection"), region.get("PhysicalUnitsYDirection")}
         if region.get("RegionSpatialFormat") == _TWO_DIMENSIONAL and units == {_CENTIMETRES}:
-            return check_spacing(path, 10 * abs(region.PhysicalDeltaY), 10 * abs(region.PhysicalDeltaX))
-    return check_spacing(path, *map(float, header.PixelSpacing)) if header.get("PixelSpacing") else None
+            return stated_spacing(path, 10 * abs(region.PhysicalDeltaY), 10 * abs(region.PhysicalDeltaX))
+    return stated_spacing(path, *map(float, header.PixelSpacing)) if header.get("PixelSpacing") else None

@@ -1,8 +1,15 @@
-"""EchoNet-Dynamic: apical four-chamber videos, one a patient, with the left ventricle traced in two frames.
+"""EchoNet-Dynamic and EchoNet-Pediatric: videos with the left ventricle traced in some frames.
+
+Dynamic: apical four-chamber videos, one a patient.
 
 Ouyang et al., Nature 580, 2020; layout as in github.com/echonet/dynamic: `FileList.csv` (FileName, Split,
 ...), `VolumeTracings.csv` (FileName, X1, Y1, X2, Y2, Frame) and `Videos/NAME.avi`. A traced frame's first row
 is the long axis, each further one a chord across the ventricle from wall to wall. No spacing is stated.
+
+Pediatric: children's videos in two views, `A4C/` and `PSAX/`, each laid out as Dynamic.
+Reddy et al., J Am Soc Echocardiogr, 2023. Here the rows of `VolumeTracings.csv` are an outline's points (X,
+Y), and Split in `FileList.csv` is a fold from 0 to 9. Video names start with their study, the same in both
+views (`CR32a7555-CR32a7582-000039`): the study stands for the patient, whom the public files don't name.
 """
 
 from __future__ import annotations
@@ -16,6 +23,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from lvseg.clinical import ed_es_frames
 from lvseg.errors import DataError
 from lvseg.masks import inside
 from lvseg.readers.common import MAX_TEXT, check_bytes, check_outline, facts_of, numbered, reading
@@ -25,19 +33,32 @@ from lvseg.readers.video import read_frame
 Description = tuple[str, str, str, str]
 """A frame's name without its number, its patient, view and subset."""
 
+_VIEWS = {"A4C": "4CH", "PSAX": "PSAX"}
 _SUBSETS = {"TRAIN": "training", "VAL": "validation", "TEST": "testing"}
 
 
 def open_folder(root: Path) -> list[Frame]:
-    """The traced frames; the subset is the data set's own."""
+    """EchoNet-Dynamic's traced frames; the subset is the data set's own."""
 
     def describe(name: str, split: str) -> Description:
         return name, name, "4CH", _SUBSETS.get(split.upper(), "")
 
-    return traced_frames(root, ["X1", "Y1", "X2", "Y2"], _chords_to_outline, describe)
+    return _traced_frames(root, ["X1", "Y1", "X2", "Y2"], _chords_to_outline, describe)
 
 
-def traced_frames(
+def open_pediatric(root: Path) -> list[Frame]:
+    """EchoNet-Pediatric's traced frames of the views in `root`; the subset is the fold, such as `fold3`."""
+    frames = []
+    for folder in (root / view for view in _VIEWS if (root / view).is_dir()):
+
+        def describe(name: str, split: str, view: str = folder.name) -> Description:
+            return f"{view}_{name}", name.rpartition("-")[0] or name, _VIEWS[view], f"fold{split}"
+
+        frames += _traced_frames(folder, ["X", "Y"], lambda points: points, describe)
+    return frames
+
+
+def _traced_frames(
     folder: Path,
     columns: list[str],
     to_outline: Callable[[np.ndarray], np.ndarray],
@@ -107,9 +128,9 @@ def _chords_to_outline(chords: np.ndarray) -> np.ndarray:
 
 
 def _phases(outlines: list[np.ndarray]) -> list[str]:
-    """Of two or more outlines of a video, the largest is end-diastole and the smallest end-systole."""
+    """End-diastole and end-systole among two or more outlines of a video."""
     phases = [""] * len(outlines)
     if len(outlines) > 1:
-        areas = [cv2.contourArea(outline.astype(np.float32)) for outline in outlines]
-        phases[int(np.argmax(areas))], phases[int(np.argmin(areas))] = "ED", "ES"
+        ed, es = ed_es_frames([cv2.contourArea(outline.astype(np.float32)) for outline in outlines])
+        phases[ed], phases[es] = "ED", "ES"
     return phases

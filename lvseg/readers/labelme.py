@@ -14,12 +14,11 @@ from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-import cv2
 import numpy as np
 
+from lvseg import files
 from lvseg.errors import DataError
-from lvseg.files import atomic, write_json
-from lvseg.masks import inside
+from lvseg.masks import inside, outline, write_png
 from lvseg.readers.common import check_bytes, check_outline, files_below, frame_of, read_text, reading
 from lvseg.readers.images import decode, read_grey
 from lvseg.readers.record import Frame, Pixels
@@ -133,20 +132,16 @@ def write_labelme(frames: list[Frame], folder: Path) -> None:
     for frame in frames:
         pixels = frame.read()
         path = folder / frame.patient / f"{frame.name}.png"
-        with atomic(path) as temporary:
-            cv2.imwrite(str(temporary), pixels.image)
-        write_json(path.with_suffix(".json"), _annotation(path.name, pixels))
+        write_png(path, pixels.image)
+        files.write_json(path.with_suffix(".json"), _annotation(path.name, pixels))
 
 
 def _annotation(image_name: str, pixels: Pixels) -> dict[str, Any]:
     """A frame's annotation as LabelMe 5 writes it; points are x, y from the first pixel's corner."""
     assert pixels.mask is not None, "only outlined frames can be written"
     height, width = pixels.image.shape
-    # Of every pixel's four quarters, the contour joins the centres of the outermost.
-    quarters = cv2.resize(pixels.mask.astype(np.uint8), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
-    outlines, _ = cv2.findContours(quarters, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    points = (max(outlines, key=cv2.contourArea)[:, 0] + 0.5) / 2
-    polygon = {"label": "LV", "points": points.tolist(), "group_id": None, "shape_type": "polygon", "flags": {}}
+    points = outline(pixels.mask).tolist()
+    polygon = {"label": "LV", "points": points, "group_id": None, "shape_type": "polygon", "flags": {}}
     return {
         "version": "5.5.0",
         "flags": {},

@@ -17,7 +17,7 @@ import nibabel
 import numpy as np
 
 from lvseg.errors import DataError
-from lvseg.readers.common import MAX_BYTES, check_bytes, check_size, check_spacing, cine_of, grey_levels, reading
+from lvseg.readers.common import MAX_BYTES, check_bytes, check_size, cine_of, grey_levels, reading, stated_spacing
 from lvseg.readers.record import Frame, Pixels
 
 _MHD_TYPES = {
@@ -52,7 +52,7 @@ def read_slice(path: Path, index: int = 0) -> tuple[np.ndarray, tuple[float, flo
         stats = [file.stat() for file in _files(path)]
         stored, spacing = _load(path, tuple((stat.st_size, stat.st_mtime_ns) for stat in stats))
         values = stored[(slice(None), slice(None), *np.unravel_index(index, stored.shape[2:], order="F"))]
-        return np.asarray(values).T, check_spacing(path, spacing[1], spacing[0]) if spacing is not None else None
+        return np.asarray(values).T, stated_spacing(path, spacing[1], spacing[0]) if spacing is not None else None
 
 
 def _read(path: Path, index: int) -> Pixels:

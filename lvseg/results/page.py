@@ -30,7 +30,7 @@ def results(runs: Sequence[Run], table1_rows: Sequence[paper.Layer]) -> dict[str
                 "name": run.folder.name,
                 **run.experiment.model_dump(include={"model", "seed", "split", "width", "size", "epochs"}),
                 **{key: run.receipt[key] for key in ("parameters", "seconds", "peak_memory_mb", "fingerprint")},
-                "dice": float(run.frames.dice.mean()),
+                "dice": float(run.scores.dice.mean()),
             }
             for run in runs
         ],
@@ -44,14 +44,45 @@ def write(found: Mapping[str, Any], figures: Mapping[str, Figure], folder: Path)
     figures: by title, in the page's order.
     """
     files.write_json(folder / "results.json", found)
+    pictures = {title: _address(figure.png()) for title, figure in figures.items()}
+    files.write_text(folder / "index.html", _template().render(found=found, paper=paper, figures=pictures))
+    return folder / "index.html"
+
+
+class Section(str):
+    """A part of the page in HTML, which a notebook shows as such."""
+
+    def _repr_html_(self) -> str:
+        return self
+
+
+def section(name: str, found: Mapping[str, Any]) -> Section:
+    """A table of the page by its name: `table1`, `table2`, `claims` or `runs`; `found` is what `results` gives."""
+    template = _template()
+    return Section("".join(template.blocks[name](template.new_context({"found": found, "paper": paper}))))
+
+
+def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    page = environment.get_template("report.html").render(
-        found=found, paper=paper, figures={title: _address(figure.png()) for title, figure in figures.items()}
-    )
-    files.write_text(folder / "index.html", page)
-    return folder / "index.html"
+    environment.filters |= {"number": _number, "percent": _percent, "score": _score}
+    return environment.get_template("report.html")
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.4f}"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f}"
+
+
+def _score(summary: Mapping[str, Any]) -> str:
+    """A mean with its interval, in percent."""
+    if summary["ci95"] is None:
+        return _percent(summary["mean"])
+    return f"{_percent(summary['mean'])} ({' to '.join(map(_percent, summary['ci95']))})"
 
 
 def _address(png: bytes) -> str:

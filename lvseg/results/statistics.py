@@ -17,6 +17,7 @@ from scipy import special
 
 from lvseg import paper
 from lvseg.errors import ConfigError, DataError
+from lvseg.metrics import Confusion
 from lvseg.training.folder import Run
 
 Values = Sequence[float] | np.ndarray
@@ -131,19 +132,18 @@ def by_method(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 def scores(runs: Sequence[Run]) -> pd.DataFrame:
     """The per-frame scores of one method's runs, one below the other, with a column `seed`."""
-    return pd.concat([run.frames.assign(seed=run.experiment.seed) for run in runs], ignore_index=True)
+    return pd.concat([run.scores.assign(seed=run.experiment.seed) for run in runs], ignore_index=True)
 
 
 def table2(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Table 2: a row per method; each score as mean over frames and seeds, its interval by patient, and per seed."""
     rows = []
-    distances = [column for column in DISTANCES if any(run.frames[column].notna().any() for run in runs)]
+    distances = [column for column in DISTANCES if any(run.scores[column].notna().any() for run in runs)]
     for method, found in by_method(runs).items():
         table = scores(found)
         row: dict[str, Any] = {"method": method, "name": paper.METHODS[method]}
         row |= {column: _summary(table, column) for column in ("dice", "acc", *distances)}
-        counts = table[["tp", "fp", "fn"]].sum()
-        row["dice_pooled"] = float(2 * counts.tp / (2 * counts.tp + counts.fp + counts.fn))
+        row["dice_pooled"] = Confusion(*table[["tp", "fp", "fn", "tn"]].sum().astype(int).tolist()).dice()
         rows.append({**row, "n_frames": table.frame.nunique(), "n_patients": table.patient.nunique()})
     return rows
 

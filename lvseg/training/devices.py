@@ -24,11 +24,14 @@ class Resident(Arrays):
 
     def batch(self, chosen: np.ndarray, channels: int) -> Batch:
         levels = np.arange(256, dtype=np.float32) / 255  # a table, since XLA's division by 255 isn't exact
-        image, mask = (ops.take(levels, ops.cast(ops.take(side, chosen, axis=0), "int32"))[..., None] for side in self)
+        image, mask = (
+            ops.take(levels, ops.cast(ops.take(side, chosen, axis=0), "int32"))[..., None]
+            for side in (self.image, self.mask)
+        )
         return ops.repeat(image, channels, axis=-1), mask
 
 
-def prepare(experiment: Experiment, report: Callable[[str], None] = print) -> None:
+def prepare(experiment: Experiment, say: Callable[[str], None] = print) -> None:
     """Set TensorFlow up for the experiment; `fit` does it too, but may find that the process has used it before.
 
     On processors, each part of a batch gets its share of the cores (two cores: one thread each), an undivided batch all
@@ -45,7 +48,7 @@ def prepare(experiment: Experiment, report: Callable[[str], None] = print) -> No
         tf.config.threading.set_inter_op_parallelism_threads(max(machine.cores(), experiment.parts))
     except RuntimeError:
         if tf.config.threading.get_intra_op_parallelism_threads() != threads:
-            report("TensorFlow was in use with other threads, so training is slower: restart the process to mend it")
+            say("TensorFlow was in use with other threads, so training is slower: restart the process to mend it")
     for gpu in tf.config.list_physical_devices("GPU"):
         with contextlib.suppress(RuntimeError):  # already in use
             tf.config.experimental.set_memory_growth(gpu, True)
@@ -86,10 +89,9 @@ class OneDevice:
 
     def keep(self, arrays: Arrays, experiment: Experiment) -> Arrays:
         """The training frames in the GPU's memory, if there is one, they fit, and nothing is done to them before."""
-        size = sum(side.nbytes for side in arrays)
-        if machine.gpu() is None or experiment.augment != "none" or size > RESIDENT_BYTES:
+        if machine.gpu() is None or experiment.augment != "none" or arrays.nbytes > RESIDENT_BYTES:
             return arrays
-        return Resident(*(ops.convert_to_tensor(np.asarray(side)) for side in arrays))
+        return Resident(*(ops.convert_to_tensor(np.asarray(side)) for side in arrays.pick(slice(None))))
 
     def copy(self, network: keras.Model, experiment: Experiment) -> keras.Model:
         """The network to train in place of `network`: itself, unless that holds the mean of several epochs' weights."""

@@ -18,7 +18,8 @@ from lvseg.data.batches import batches
 from lvseg.errors import ConfigError, DataError
 from lvseg.experiment import Experiment
 from lvseg.training import devices
-from lvseg.training.state import History, Report, keep, resume
+from lvseg.training.folder import HISTORY
+from lvseg.training.state import History, Say, keep, resume
 
 EachEpoch = Callable[[keras.Model, History], None]
 """Called after each epoch with the network as it is then, and the history."""
@@ -28,7 +29,7 @@ def fit(
     arrays: prepared.Arrays,
     experiment: Experiment,
     folder: Path,
-    report: Report = print,
+    say: Say = print,
     each_epoch: EachEpoch | None = None,
 ) -> keras.Model:
     """Train the experiment's network on preprocessed frames; returns it with its last epoch's weights, or a mean (U14).
@@ -38,10 +39,10 @@ def fit(
     `lvseg.ConfigError` where training diverges.
     """
     _check(arrays)
-    devices.prepare(experiment, report)
+    devices.prepare(experiment, say)
     started = time.monotonic()
-    size = min(experiment.batch, len(arrays.image))
-    steps = len(arrays.image) // size
+    size = min(experiment.batch, len(arrays))
+    steps = len(arrays) // size
     place = devices.choose(experiment, size)
     keras.utils.set_random_seed(experiment.seed)
     with precision_of(experiment):
@@ -55,9 +56,9 @@ def fit(
         *trainer.optimizer.variables,
         *(network.variables if trained is not network else ()),
     ]
-    progress = resume(folder, identity, variables, report)
+    progress = resume(folder, identity, variables, say)
     started -= progress.seconds
-    report(f"{folder.name}: {network.count_params():,} parameters, {steps} steps an epoch on {place}; {progress}")
+    say(f"{folder.name}: {network.count_params():,} parameters, {steps} steps an epoch on {place}; {progress}")
 
     due, kept = 0.0, place.keep(arrays, experiment)
     for epoch in range(len(progress.history) + 1, experiment.epochs + 1):
@@ -76,8 +77,8 @@ def fit(
                 due = keep(folder, identity, variables, progress)
         _follow(network, trained, 4 / (epoch + 3) if experiment.average else 1.0)
         row = progress.end_epoch(time.monotonic() - started)
-        files.write_text(folder / "history.csv", pd.DataFrame(progress.history).to_csv(index=False))
-        report(f"{folder.name}: epoch {epoch}/{experiment.epochs}  loss {row['loss']:.4f}  {row['seconds']:.1f} s")
+        files.write_text(folder / HISTORY, pd.DataFrame(progress.history).to_csv(index=False))
+        say(f"{folder.name}: epoch {epoch}/{experiment.epochs}  loss {row['loss']:.4f}  {row['seconds']:.1f} s")
         if each_epoch is not None:
             each_epoch(network, progress.history)
             machine.release_memory()
@@ -98,10 +99,10 @@ def _follow(network: keras.Model, trained: keras.Model, share: float) -> None:
 
 
 def _check(arrays: prepared.Arrays) -> None:
-    if not len(arrays.image):
+    if not len(arrays):
         raise DataError("there are no frames to train on; choose more data, or another split")
-    if not arrays.mask.any():
-        raise DataError(f"not one of the {len(arrays.mask)} frames to train on shows any LV; check their outlines")
+    if not any(arrays.pick(index)[1].any() for index in range(len(arrays))):
+        raise DataError(f"not one of the {len(arrays)} frames to train on shows any LV; check their outlines")
 
 
 def optimizer_of(experiment: Experiment, steps_per_epoch: int) -> keras.optimizers.Optimizer:

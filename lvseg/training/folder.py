@@ -1,8 +1,11 @@
-"""What lies in a run's folder: names, the receipt that proves it is done, and how a finished run is read."""
+"""What lies in a run's folder: the names, the receipt that proves it is done, and how a finished run is read.
+
+No other module names a file of a run. A folder of runs has a plan beside them.
+"""
 
 from __future__ import annotations
 
-import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,22 +14,36 @@ import numpy as np
 import pandas as pd
 
 from lvseg import files
-from lvseg.errors import DataError
+from lvseg.data.prepared import Prepared
+from lvseg.errors import ConfigError, DataError
 from lvseg.experiment import Experiment
+from lvseg.inference.segmenter import Precision, Segmenter
 
-RECEIPT = "receipt.json"
-OUTPUTS = ("experiment.json", "split.json", "history.csv", "weights.keras", "weights.onnx", "frames.csv", "masks.npz")
+EXPERIMENT, SPLIT = "experiment.json", "split.json"
+"""Every choice, settled; and which frames train and test."""
+HISTORY, SCORES, MASKS = "history.csv", "frames.csv", "masks.npz"
+"""Loss by epoch; a row of scores and a mask for each test frame, at native resolution."""
+KERAS, ONNX = "weights.keras", "weights.onnx"
+"""The trained network, for Keras and for everything else."""
+OUTPUTS = (EXPERIMENT, SPLIT, HISTORY, KERAS, ONNX, SCORES, MASKS)
 """What a finished run's folder holds besides the receipt, which has a checksum of each."""
+RECEIPT = "receipt.json"
+"""The only proof that a run is done, written as its last act."""
+STATE = "state.npz"
+"""While it trains: what a killed training goes on from."""
+LOG = "log.txt"
+"""Each start, each epoch, and how the start ended. A start without an end was killed."""
+PARAMETERS, NOTEBOOK = "parameters.json", "notebook.ipynb"
+"""What notebook 05 was asked for, where it made the run, and the executed notebook."""
+PLAN = "plan.json"
+"""In a folder of runs: their names, in order, under `runs`."""
 
 
-def write_receipt(folder: Path, experiment: Experiment, data: str, facts: dict[str, Any]) -> dict[str, Any]:
-    """Write the receipt of a run whose outputs all lie in `folder`; returns it.
-
-    data: `lvseg.data.prepared.checksum` of the experiment. facts: are added as they are.
-    """
+def write_receipt(folder: Path, data: Prepared, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the receipt of a run whose outputs all lie in `folder`, with `facts` as they are; returns it."""
     receipt = {
-        "fingerprint": experiment.fingerprint(),
-        "data": data,
+        "fingerprint": data.experiment.fingerprint(),
+        "data": data.checksum,
         **facts,
         "files": {name: files.sha256(folder / name) for name in OUTPUTS},
     }
@@ -44,16 +61,30 @@ def read_receipt(folder: Path) -> dict[str, Any] | None:
     return receipt if intact else None
 
 
-def valid_receipt(folder: Path, experiment: Experiment, data: str) -> dict[str, Any] | None:
-    """The receipt in `folder` if it is of this very experiment on data of this `checksum`, else None."""
+def valid_receipt(folder: Path, data: Prepared) -> dict[str, Any] | None:
+    """The receipt in `folder` if it is of this very experiment on these very data, else None."""
     receipt = read_receipt(folder)
-    expected = (experiment.fingerprint(), data)
+    expected = (data.experiment.fingerprint(), data.checksum)
     return receipt if receipt and (receipt.get("fingerprint"), receipt.get("data")) == expected else None
 
 
-def system() -> dict[str, str]:
-    """The machine's system and Python, for receipts and reports."""
-    return {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
+def experiment_in(folder: Path) -> Experiment | None:
+    """The experiment that `folder` holds, finished or not; None where it holds none.
+
+    Raises `lvseg.DataError` where it was made by an lvseg whose choices were others.
+    """
+    path = folder / EXPERIMENT
+    if not path.exists():
+        return None
+    try:
+        return Experiment.of(**files.read_json(path))
+    except (ConfigError, TypeError) as error:
+        raise DataError(f"{path}: is of an lvseg with other choices ({error}); train that experiment anew") from None
+
+
+def segmenter(folder: Path, precision: Precision = "float32") -> Segmenter:
+    """The network of a finished run, to segment images with; raises as `Segmenter.load`."""
+    return Segmenter.load(folder / ONNX, precision, choices=folder / EXPERIMENT)
 
 
 @dataclass(frozen=True)
@@ -63,30 +94,25 @@ class Run:
     folder: Path
     experiment: Experiment
     receipt: dict[str, Any]
-    frames: pd.DataFrame
+    scores: pd.DataFrame
     history: pd.DataFrame
 
     @classmethod
     def load(cls, folder: Path) -> Run:
         """Read a run's folder; raises `lvseg.DataError` where its receipt is missing or no longer holds."""
-        receipt = read_receipt(folder)
-        if receipt is None:
+        receipt, experiment = read_receipt(folder), experiment_in(folder)
+        if receipt is None or experiment is None:
             raise DataError(f"{folder}: has no valid receipt, so the run isn't finished; run it again")
-        experiment = Experiment.of(**files.read_json(folder / "experiment.json"))
         names = {"frame": str, "patient": str}  # a name may look like a number, or like "NA"
-        frames = pd.read_csv(folder / "frames.csv", keep_default_na=False, na_values=[""], dtype=names)
-        return cls(folder, experiment, receipt, frames, pd.read_csv(folder / "history.csv"))
+        scores = pd.read_csv(folder / SCORES, keep_default_na=False, na_values=[""], dtype=names)
+        return cls(folder, experiment, receipt, scores, pd.read_csv(folder / HISTORY))
 
     def mask(self, frame: str) -> np.ndarray:
         """The mask that this run predicted for a test frame: bool (height, width)."""
-        with np.load(self.folder / "masks.npz") as masks:
+        with np.load(self.folder / MASKS) as masks:
             return masks[frame]
 
 
-def gather(folder: Path) -> list[Run]:
-    """All runs of the plan in `folder`, in its order; raises `lvseg.DataError` where one isn't finished."""
-    return [Run.load(folder / name) for name in files.read_json(folder / "plan.json")["runs"]]
-
-
-LOG = "log.txt"
-"""In a run's folder: each start, each epoch, and how the start ended. A start without an end was killed."""
+def gather(runs: Path) -> list[Run]:
+    """All runs of the plan in the folder `runs`, in its order; raises `lvseg.DataError` where one isn't finished."""
+    return [Run.load(runs / name) for name in files.read_json(runs / PLAN)["runs"]]

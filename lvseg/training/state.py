@@ -15,12 +15,13 @@ import numpy as np
 from lvseg import files
 from lvseg.backend import keras
 from lvseg.errors import DataError
+from lvseg.training.folder import STATE
 
-Report = Callable[[str], None]
+Say = Callable[[str], None]
+"""Takes a line for whoever watches."""
 History = list[dict[str, Any]]
 """A row per finished epoch: `epoch` from 1, `loss` (the mean over its steps), `seconds`."""
 
-STATE = "state.npz"
 _SHARE = 100
 """The state is kept again after so many times as long as keeping it took: it costs a hundredth of the time."""
 
@@ -53,13 +54,13 @@ def keep(folder: Path, identity: str, variables: list, progress: Progress) -> fl
     return time.monotonic() + _SHARE * (time.monotonic() - started)
 
 
-def resume(folder: Path, identity: str, variables: list, report: Report) -> Progress:
+def resume(folder: Path, identity: str, variables: list, say: Say) -> Progress:
     """Load the state that a killed training of the same identity left into `variables`; how far it was."""
     path = folder / STATE
     try:
         with np.load(path) as state:
             if str(state["identity"]) != identity:
-                report(f"{folder.name}: {path.name} is of other choices, data or backend; training from the beginning")
+                say(f"{folder.name}: {path.name} is of other choices, data or backend; training from the beginning")
                 return Progress()
             for i, variable in enumerate(variables):
                 variable.assign(state[f"v{i}"])
