@@ -31,6 +31,7 @@ lint: $(READY)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
 
 # The committed notebooks carry their outputs; 05 and 06 show a finished `make reproduce`.
 notebooks: $(READY)

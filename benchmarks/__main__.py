@@ -1,7 +1,6 @@
 """Run all benchmarks (`gpu` only where there is one), or the named ones; print and keep their rows in `results.json`.
 
-Studies are run by themselves: `python -m benchmarks.realism` and `.ablation` of the phantom, `.recipe` of the class
-profile.
+Questions that were answered once are in `studies`.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ import numpy as np
 
 from benchmarks.table import row
 from lvseg import networks
-from lvseg.data import prepared
 from lvseg.data.batches import batches
+from lvseg.data.prepared import Arrays, settled
 from lvseg.experiment import Experiment
 from lvseg.training import devices
 from lvseg.training.fit import fit, precision_of, trainer_of
@@ -20,10 +20,10 @@ from lvseg.training.fit import fit, precision_of, trainer_of
 
 def measure(epochs: int = 9, steps: int = 50) -> dict[str, Any]:
     """Epochs of `fit` in turn with as many bare steps on batches made beforehand; class profile, smallest network."""
-    experiment = Experiment.of_profile("class", model="unet", epochs=epochs)
+    experiment = settled(Experiment.of_profile("class", model="unet", epochs=epochs))
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (2, steps * experiment.batch, experiment.size, experiment.size), np.uint8)
-    arrays = prepared.Arrays(*pixels)
+    arrays = Arrays(*pixels)
     devices.prepare(experiment)
     with precision_of(experiment):
         bare = trainer_of(networks.build(experiment), experiment, experiment.batch, steps)

@@ -180,6 +180,7 @@ def data_check(source: Annotated[str, typer.Argument(metavar="KIND:DIR")]) -> No
     counts = {"view": found.views, "phase": found.phases, "subset": found.subsets}
     rows = [("frames", str(found.frames)), ("patients", str(found.patients))]
     rows += [(what, ", ".join(f"{n} {name or 'not known'}" for name, n in c.items())) for what, c in counts.items()]
+    rows += [(f"{fact} told", str(n)) for fact, n in found.facts.items()]
     rows += [("pixel size known", str(found.spaced)), ("missing files", str(len(found.missing)))]
     rows += [("bad frames", str(len(found.bad))), ("look-alikes", str(len(found.twins)))]
     rows += [("empty masks", str(len(found.empty))), ("masks in several parts", str(len(found.divided)))]

@@ -13,11 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import map_coordinates
 
 from lvseg.errors import DataError
-from lvseg.masks import check_mask, contour, largest_region
-from lvseg.metrics import Spacing, check_spacing
+from lvseg.masks import Spacing, check_mask, check_spacing, contour, largest_region
 
 DISKS = 20  # the customary number in the modified Simpson method
 ACROSS = 0.65  # weighs sideways against downwards in the search for the corners of the mitral annulus
@@ -140,5 +138,12 @@ def _draw_out(cavity: np.ndarray, spacing: np.ndarray, start: np.ndarray, end: n
     direction = (end - start) / np.linalg.norm(end - start)
     steps = np.arange(0, np.linalg.norm(cavity.shape * spacing), spacing.min() / 4)
     line = end + steps[:, None] * direction
-    inside = map_coordinates(cavity.view(np.uint8), (line / spacing).T, order=0)
-    return line[inside > 0][-1] if inside.any() else end
+    inside = _nearest(cavity, line / spacing)
+    return line[inside][-1] if inside.any() else end
+
+
+def _nearest(cavity: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The cavity's value at the pixel nearest to each point (row, column); False beyond the outermost centres."""
+    within = np.all((points >= 0) & (points <= np.array(cavity.shape) - 1), axis=1, keepdims=True)
+    row, column = np.floor(np.where(within, points, 0) + 0.5).astype(int).T
+    return within[:, 0] & cavity[row, column]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from lvseg import metrics
 from lvseg.errors import DataError
-from lvseg.masks import read_png
+from lvseg.masks import Spacing, read_png
 from lvseg.readers.record import Frame, Pixels
 
 Segment = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
@@ -42,7 +42,7 @@ def evaluate(segment: Segment, frames: Sequence[Frame]) -> tuple[pd.DataFrame, d
     return pd.DataFrame(rows), masks
 
 
-def score(pred: np.ndarray, truth: np.ndarray, spacing_mm: metrics.Spacing | None) -> dict[str, float]:
+def score(pred: np.ndarray, truth: np.ndarray, spacing_mm: Spacing | None) -> dict[str, float]:
     """One frame's scores: Dice (Eq. 6), accuracy (Eq. 7), distances in mm (NaN without spacing), pixel counts."""
     counts = metrics.confusion(pred, truth)
     distances = {"hd95_mm": math.nan, "assd_mm": math.nan}

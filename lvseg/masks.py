@@ -13,6 +13,9 @@ import numpy as np
 from lvseg import files
 from lvseg.errors import DataError
 
+Spacing = tuple[float, float]
+"""The (row, column) size of a pixel in mm."""
+
 
 def inside(outline: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Fill a closed outline: True where a pixel's centre lies inside it (even-odd rule).
@@ -51,6 +54,17 @@ def check_mask(mask: np.ndarray) -> None:
             f"A mask must be a bool array of shape (height, width), not {mask.dtype} of shape {mask.shape}: "
             "compare it first, e.g. mask > 0."
         )
+
+
+def check_spacing(spacing_mm: Spacing) -> np.ndarray:
+    """The spacing (row, column) as a float array (2,); raises `DataError` unless positive and finite."""
+    spacing = np.asarray(spacing_mm, dtype=float)
+    if spacing.shape != (2,) or not (np.isfinite(spacing) & (spacing > 0)).all():
+        raise DataError(
+            f"spacing_mm must be two positive sizes in mm, (row, column), not {spacing_mm}: "
+            "look for it in the image file's header."
+        )
+    return spacing
 
 
 def largest_region(mask: np.ndarray) -> np.ndarray:

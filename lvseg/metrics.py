@@ -14,9 +14,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from lvseg.errors import DataError
-from lvseg.masks import check_mask, contour
-
-Spacing = tuple[float, float]
+from lvseg.masks import Spacing, check_mask, check_spacing, contour
 
 
 @dataclass(frozen=True)
@@ -120,17 +118,6 @@ def contour_distances_mm(pred: np.ndarray, truth: np.ndarray, spacing_mm: Spacin
         return distance, distance
     ours, theirs = contour(pred) * scale, contour(truth) * scale
     return KDTree(theirs).query(ours)[0], KDTree(ours).query(theirs)[0]
-
-
-def check_spacing(spacing_mm: Spacing) -> np.ndarray:
-    """The spacing (row, column) as a float array (2,); raises `DataError` unless positive and finite."""
-    spacing = np.asarray(spacing_mm, dtype=float)
-    if spacing.shape != (2,) or not (np.isfinite(spacing) & (spacing > 0)).all():
-        raise DataError(
-            f"spacing_mm must be two positive sizes in mm, (row, column), not {spacing_mm}: "
-            "look for it in the image file's header."
-        )
-    return spacing
 
 
 def _check_pair(pred: np.ndarray, truth: np.ndarray) -> None:

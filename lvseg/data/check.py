@@ -28,6 +28,7 @@ class Findings:
 
     views, phases, subsets: the number of frames of each; "" counts those where it isn't known.
     spaced: the number of frames whose pixel size is known.
+    facts: by name of a fact that the data set tells (`Frame.facts`), the number of frames that have it.
     empty, divided: names of frames whose mask has no pixel, or several parts that don't touch: worth a look.
     missing: files that belong to a frame but aren't there.
     bad: the sentence that says what is wrong, by the name of each frame that can't be read.
@@ -40,6 +41,7 @@ class Findings:
     phases: dict[str, int]
     subsets: dict[str, int]
     spaced: int
+    facts: dict[str, int]
     empty: list[str]
     divided: list[str]
     missing: list[Path]
@@ -73,6 +75,7 @@ def check(spec: str) -> Findings:
         phases=dict(Counter(frame.phase for frame in frames)),
         subsets=dict(Counter(frame.subset for frame in frames)),
         spaced=spaced,
+        facts=dict(Counter(fact for frame in frames for fact in frame.facts)),
         empty=[name for name, count in parts.items() if count == 0],
         divided=[name for name, count in parts.items() if count > 1],
         missing=sorted({path for frame in frames for path in frame.files if not path.exists()}),

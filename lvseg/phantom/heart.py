@@ -43,7 +43,6 @@ class Patient:
 
     seed: int
     view: str = "4CH"
-    screen: bool = False  # the scanner's whole screen: the sector among text, ECG and depth marks
     # The heart; its measures are those at end-diastole
     edv_ml: float = _drawn((40, 210), (15, 110), (15, 260))
     ejection_fraction: float = _drawn((0.25, 0.70), (0.45, 0.75), (0.20, 0.75))

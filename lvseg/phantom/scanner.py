@@ -219,8 +219,7 @@ def render(patient: Patient, phase: float, seed: int = 0) -> Rendered:
     labels = _labels(patient, drawing, mask, spacing, corner)
     (x, y), (x1, y1) = contour.T, np.roll(contour, -1, axis=0).T
     area = abs(float((x * y1 - x1 * y).sum())) / 2
-    frame = Rendered(image, mask, labels, (spacing, spacing), contour, area, patient.edv_ml * fraction)
-    return _on_screen(patient, phase, frame) if patient.screen else frame
+    return Rendered(image, mask, labels, (spacing, spacing), contour, area, patient.edv_ml * fraction)
 
 
 def _compress(patient: Patient, power: np.ndarray) -> np.ndarray:
@@ -260,47 +259,3 @@ def _labels(patient: Patient, drawing: Drawing, mask: np.ndarray, spacing: float
     labels = table[drawing.codes][rows.clip(0, height - 1)[:, None], columns.clip(0, width - 1)]
     labels[mask] = 1
     return labels
-
-
-SCREEN_PX = (24, 90, 48, 48)  # what a screen adds above, below, left and right
-
-
-def _on_screen(patient: Patient, phase: float, frame: Rendered) -> Rendered:
-    """The frame as a scanner's screen shows it: settings, marks every 10 mm of depth, a grey scale, the ECG."""
-    top, _, left, right = SCREEN_PX
-    image, mask, labels = (
-        cv2.copyMakeBorder(a.astype(np.uint8), *SCREEN_PX, cv2.BORDER_CONSTANT, value=0) for a in frame[:3]
-    )
-    height, width = image.shape
-    spacing = frame.spacing_mm[0]
-
-    def write(text: str, x: int, y: int) -> None:
-        cv2.putText(image, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.4, 190, 1, cv2.LINE_AA)
-
-    write(f"{patient.view} PHANTOM {patient.seed}", 4, 16)
-    write(f"{patient.frequency_mhz:.1f} MHz", 4, 34)
-    write(f"{patient.depth_mm / 10:.0f} cm", 4, 50)
-    write(f"{patient.heart_rate_bpm:.0f} bpm", width - 70, height - 8)
-    for mark in range(0, int(patient.depth_mm) + 1, 10):
-        y = round(top + (patient.margin_mm + mark) / spacing)
-        cv2.line(image, (width - right + 8, y), (width - right + (18 if mark % 50 == 0 else 13), y), 190, 1)
-        if mark % 50 == 0:
-            write(str(mark // 10), width - right + 22, y + 4)
-    image[top + 40 : top + 168, 8:16] = np.linspace(255, 0, 128)[:, None]
-    beats = np.linspace(0, 3, width - left - right)
-    y = height - 30 - 45 * _ecg(patient, beats % 1)
-    cv2.polylines(image, [np.c_[left + np.arange(len(y)), y].round().astype(np.int32)], False, 220, 1, cv2.LINE_AA)
-    now = left + round((1 + phase) / 3 * len(y))
-    cv2.line(image, (now, height - 85), (now, height - 15), 150, 1)
-    contour = frame.contour_mm + np.array([left, top]) * spacing
-    return frame._replace(image=image, mask=mask.astype(bool), labels=labels, contour_mm=contour)
-
-
-def _ecg(patient: Patient, phase: np.ndarray) -> np.ndarray:
-    """A schematic lead II, the R wave at end-diastole and of height 1, the T wave before end-systole."""
-    p, q, r, s = (-0.14, 0.025, 0.15), (-0.02, 0.008, -0.1), (0.0, 0.01, 1.0), (0.02, 0.008, -0.2)
-    t = (0.8 * patient.systole, 0.05, 0.25)
-    trace = np.zeros_like(phase)
-    for at, width, height in (p, q, r, s, t):
-        trace += height * np.exp(-0.5 * (((phase - at + 0.5) % 1 - 0.5) / width) ** 2)
-    return trace

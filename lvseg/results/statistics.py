@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import special
+from scipy import special, stats
 
 from lvseg import paper
 from lvseg.errors import ConfigError, DataError
@@ -42,8 +42,6 @@ def bootstrap_ci(
     sums, frames = _per_patient(values, patients)
     if len(sums) < 2:
         return math.nan, math.nan
-    from scipy import stats  # not above: training scores frames too, and needn't have these 35 MB
-
     interval = stats.bootstrap(
         (sums, frames),
         lambda total, count, axis: total.sum(axis=axis) / count.sum(axis=axis),
@@ -104,8 +102,6 @@ def _expanded_level(level: float, patients: int) -> float:
 def _sign_flip_p(sums: np.ndarray, n: int, seed: int) -> float:
     if len(sums) < 2:
         return math.nan
-    from scipy import stats
-
     test = stats.permutation_test((sums,), np.sum, permutation_type="samples", vectorized=True, n_resamples=n, rng=seed)
     return float(test.pvalue)
 

@@ -32,7 +32,7 @@ def fit(
     say: Say = print,
     each_epoch: EachEpoch | None = None,
 ) -> keras.Model:
-    """Train the experiment's network on preprocessed frames; returns it with its last epoch's weights, or a mean (U14).
+    """Train a settled experiment on preprocessed frames; returns the network with the last epoch's weights, or a mean.
 
     Each batch is shared among the machine's devices. `folder` gets `history.csv` after each epoch, and every now and
     then the state from which a killed training goes on. Raises `lvseg.DataError` where there is nothing to learn,

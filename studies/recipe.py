@@ -1,6 +1,6 @@
 """What each ingredient of the class recipe is worth: U-Nets on real hearts, each trained without one of them.
 
-`python -m benchmarks.recipe` prints a table, in about an hour and a half on two cores; with names of ingredients, only
+`python -m studies.recipe` prints a table, in about an hour and a half on two cores; with names of ingredients, only
 those rows. Only CAMUS's training patients take part: every eighth is scored, the others train. The seeds say how much
 is chance. `TIME_ONLY` changes no score, so two epochs of one seed are enough. Findings are in docs/training.md.
 """
@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import pandas as pd
-
 from benchmarks.real_data import CAMUS
 from lvseg.data import batches, splits
+from lvseg.data.prepared import prepare
 from lvseg.data.source import open_source
 from lvseg.experiment import Experiment
 from lvseg.training import fit
+from lvseg.training.folder import Run
 from lvseg.training.run import train
 
 SEEDS = (0, 1, 2)
@@ -64,7 +64,7 @@ def main() -> None:
 
 def _in_own_process(name: str, seed: int) -> dict[str, float]:
     """TensorFlow takes its number of threads once a process."""
-    command = [sys.executable, "-m", "benchmarks.recipe", "--one", name, str(seed)]
+    command = [sys.executable, "-m", "studies.recipe", "--one", name, str(seed)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed: {done.stderr[-2000:]}")
@@ -81,9 +81,9 @@ def _train(name: str, seed: int) -> dict[str, float]:
         splits.Split("patient", 0, trained, test).save(split)
         choices = {"data": f"camus:{CAMUS}", "split": str(split), "seed": seed, **CHOICES.get(name, {"epochs": 2})}
         with _without(name):
-            train(Experiment.of_profile("class", model="unet", **choices), folder, lambda line: None)
-        seconds, dice = pd.read_csv(folder / "history.csv").seconds[1:], pd.read_csv(folder / "frames.csv").dice
-    return {"dice": float(dice.mean()), "seconds": float(seconds.median())}
+            train(prepare(Experiment.of_profile("class", model="unet", **choices)), folder, lambda line: None)
+        run = Run.load(folder)
+    return {"dice": float(run.scores.dice.mean()), "seconds": float(run.history.seconds[1:].median())}
 
 
 def _without(name: str) -> Any:

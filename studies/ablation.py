@@ -1,6 +1,6 @@
 """What each ingredient of the phantom is worth to a network that then meets real hearts.
 
-`python -m benchmarks.ablation` prints the table of docs/phantom.md, in about half an hour on one core; with names of
+`python -m studies.ablation` prints the table of docs/phantom.md, in about half an hour on one core; with names of
 ingredients, only those rows.
 
 One U-Net per row and seed, all on the same patients of the population `random`, each without one ingredient, scored on
@@ -70,7 +70,7 @@ def _score(without: str, seed: int, real: list[Frame]) -> float:
     )  # fmt: skip
     frames = [_frame(without, number, phase) for number in range(PATIENTS) for phase in (0.0, 0.42)]
     with tempfile.TemporaryDirectory() as folder:
-        network = fit(prepared.prepare(frames, choices), choices, Path(folder), lambda line: None)
+        network = fit(prepared.arrays_of(frames, choices), choices, Path(folder), lambda line: None)
         table, _ = evaluation.evaluate(Segmenter(network.predict_on_batch, choices).masks, real)
     return float(table.dice.mean())
 

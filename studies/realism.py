@@ -1,6 +1,6 @@
 """Grey levels and texture of phantoms beside real frames, as numbers, and phantoms as a picture.
 
-`python -m benchmarks.realism camus:DIR` prints the table of docs/phantom.md and draws docs/phantom.png. Every measure
+`python -m studies.realism camus:DIR` prints the table of docs/phantom.md and draws docs/phantom.png. Every measure
 is taken per frame, of phantoms at end-diastole and end-systole and of the real training frames; printed are mean and
 standard deviation over frames. Real pictures are never written.
 """
