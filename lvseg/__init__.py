@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from lvseg.errors import ConfigError, DataError, LvsegError
+from lvseg.errors import ConfigError, DataError, DataWarning, LvsegError
 
 __version__ = "0.1.0"
 
-__all__ = ["ConfigError", "DataError", "LvsegError", "__version__"]
+__all__ = ["ConfigError", "DataError", "DataWarning", "LvsegError", "__version__"]

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lvseg.errors import ConfigError, DataError, LvsegError
+from lvseg.errors import ConfigError, DataError, DataWarning, LvsegError
 
 # Every command imports what it needs when it is called, so that help is quick.
 app = typer.Typer(
@@ -58,6 +58,18 @@ def _quieten_libraries() -> None:
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+        warnings.simplefilter("always", DataWarning)
+        warnings.showwarning = _tell_once
+
+
+_told: set[str] = set()
+
+
+def _tell_once(message: Warning | str, *_: object) -> None:
+    """Print what readers tell of a file, once however many of its frames are read."""
+    if str(message) not in _told:
+        _told.add(str(message))
+        _say(str(message))
 
 
 def _say(sentence: str) -> None:

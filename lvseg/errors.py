@@ -1,4 +1,4 @@
-"""The two ways in which a user's input can be wrong, each told in one sentence."""
+"""The ways in which a user's input can be wrong or doubtful, each told in one sentence."""
 
 from __future__ import annotations
 
@@ -13,3 +13,7 @@ class DataError(LvsegError):
 
 class ConfigError(LvsegError):
     """A choice doesn't exist or can't be combined: the message names it and lists what can be chosen."""
+
+
+class DataWarning(UserWarning):
+    """A file can be used, but something in it should be known: the message names it, says what was found and taken."""

@@ -59,15 +59,15 @@ def check(spec: str) -> Findings:
     spaced = 0
     for frame in frames:
         try:
-            image, mask, spacing = frame.read()
+            pixels = frame.read()
         except DataError as error:
             bad[frame.name] = str(error)
             continue
         good.append(frame)
-        prints.append(thumbnail(image))
-        spaced += spacing is not None
-        if mask is not None:
-            parts[frame.name] = cv2.connectedComponents(mask.astype(np.uint8))[0] - 1  # less the background
+        prints.append(thumbnail(pixels.image))
+        spaced += pixels.spacing_mm is not None
+        if pixels.mask is not None:
+            parts[frame.name] = cv2.connectedComponents(pixels.mask.astype(np.uint8))[0] - 1  # less the background
     return Findings(
         frames=len(frames),
         patients=len({frame.patient for frame in frames}),

@@ -16,11 +16,14 @@ class Pixels(NamedTuple):
     image: uint8 array (height, width), grey levels 0 to 255.
     mask: bool array (height, width), True inside the LV endocardium; None where nobody outlined it.
     spacing_mm: (row, column) size of a pixel in millimetres; None where it is not known.
+    region: (rows, columns) of the two-dimensional ultrasound image where it is a part of a scanner's screen; None
+        where it fills the picture, or nobody says. `spacing_mm` is this region's.
     """
 
     image: np.ndarray
     mask: np.ndarray | None
     spacing_mm: tuple[float, float] | None
+    region: tuple[slice, slice] | None = None
 
 
 @dataclass(frozen=True)
