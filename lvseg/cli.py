@@ -65,7 +65,7 @@ def _quieten_libraries() -> None:
 _told: set[str] = set()
 
 
-def _tell_once(message: Warning | str, *_: object) -> None:
+def _tell_once(message: Warning | str, *_: Any, **__: Any) -> None:
     """Print what readers tell of a file, once however many of its frames are read."""
     if str(message) not in _told:
         _told.add(str(message))
