@@ -5,7 +5,8 @@ DATA ?= phantom
 BENCH ?=
 VENV := .venv
 READY := $(VENV)/.ready
-NEUTRAL := tests/test_networks.py tests/test_losses.py
+# What is true of the networks on any backend.
+NEUTRAL := tests/test_networks.py tests/test_blocks.py tests/test_losses.py tests/figures/test_graph.py tests/figures/test_diagrams.py
 
 .PHONY: reproduce test test-torch lab bench lint notebooks lock clean
 .DELETE_ON_ERROR:

@@ -1,7 +1,7 @@
 """One set of weights, three backends: the same output, loss and training step on TensorFlow, JAX and PyTorch.
 
 `make test` has TensorFlow and JAX. For PyTorch: `pip install torch` into `.venv`, then `make test` or
-`KERAS_BACKEND=torch .venv/bin/python -m pytest tests/test_networks.py tests/test_losses.py tests/test_backends.py`.
+`make test-torch`, which also runs the tests of networks and losses there.
 """
 
 from __future__ import annotations
@@ -85,31 +85,3 @@ def test_other_backends_compute_what_tensorflow_computes(backend, saved, tensorf
     for name, values in tensorflow.items():
         np.testing.assert_allclose(found[name], values, atol=1e-4, rtol=1e-4, err_msg=f"{backend}: {name}")
         assert np.ptp(values) > 1e-3 or values.size == 1
-
-
-def in_a_new_process(code: str, **environment: str) -> list[str]:
-    """The lines that Python prints for `code`."""
-    free = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**free, **environment})
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout.splitlines()
-
-
-def test_the_backend_is_tensorflow_whatever_a_file_at_home_says(tmp_path):
-    """Keras would go by `keras.json`; here only `KERAS_BACKEND` counts, so that a class computes alike."""
-    (tmp_path / "keras.json").write_text('{"backend": "jax"}')
-    code = "from lvseg.backend import keras; print(keras.backend.backend())"
-    assert in_a_new_process(code, KERAS_HOME=str(tmp_path)) == ["tensorflow"]
-
-
-@pytest.mark.parametrize(
-    ("package", "use"),
-    [("jax", "jax.numpy.ones(3).sum()"), ("sklearn", "sklearn.metrics.accuracy_score([1, 1], [1, 0]) * 6")],
-)
-def test_keras_does_not_load_what_nobody_needs_but_anyone_may(package, use):
-    """They cost 150 MB; whoever imports them before or after Keras has them whole."""
-    pytest.importorskip(package)
-    ours = f"import sys; from lvseg.backend import keras; print({package!r} in sys.modules); "
-    theirs = f"import {package}, sklearn.metrics; print(float({use})); "
-    assert in_a_new_process(ours + theirs) == ["False", "3.0"]
-    assert in_a_new_process(theirs + ours) == ["3.0", "True"]

@@ -3,7 +3,6 @@
 import cv2
 import numpy as np
 import pytest
-from conftest import needs_camus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -11,6 +10,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from benchmarks.real_data import CAMUS
 from lvseg import clahe
 from lvseg.errors import ConfigError, DataError
+from tests.support import needs_camus
 
 
 def speckle(height, width, dtype=np.uint8, seed=0):

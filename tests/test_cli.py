@@ -18,15 +18,15 @@ import pandas as pd
 import pydicom
 import pytest
 import typer
-from conftest import lvseg as in_a_process
-from conftest import needs_camus_mhd
 
 from benchmarks.real_data import CAMUS_MHD
-from lvseg import cli, files, machine
+from lvseg import cli, files
 from lvseg.data.splits import Split
 from lvseg.errors import DataError
 from lvseg.experiment import Experiment
 from lvseg.training.folder import OUTPUTS, RECEIPT
+from tests.support import lvseg as in_a_process
+from tests.support import needs_camus_mhd
 
 HEAVY = {"keras", "tensorflow", "jax", "torch", "numpy", "cv2", "pandas", "matplotlib", "scipy", "papermill"}
 
@@ -187,57 +187,6 @@ def test_doctor_names_a_profile(lvseg, monkeypatch):
     status, out, _ = lvseg("doctor")
     assert status == 0 and "cores" in out and "memory GiB" in out and "Profile" in out
     assert re.search(r"backend\W+jax", out)
-
-
-@pytest.mark.parametrize(
-    ("facts", "profile"),
-    [
-        ({"GPU": "NVIDIA H100, 81559 MiB", "memory GiB": 64}, "paper"),
-        ({"GPU": "none", "memory GiB": 8.0}, "class"),
-        ({"GPU": "none", "memory GiB": 1.0}, "smoke"),
-    ],
-)
-def test_the_profile_that_fits(facts, profile):
-    assert machine.fitting_profile(facts).startswith(f"Profile {profile} fits")
-
-
-@pytest.mark.parametrize(
-    ("cgroup", "limits"),
-    [
-        ("0::/", {"memory.max": "1000000", "cpu.max": "100000 100000"}),
-        ("0::/a/b", {"a/memory.max": "1000000", "a/b/memory.max": "max", "a/b/cpu.max": "50000 100000"}),
-        (
-            "4:memory:/job/7\n2:cpu,cpuacct:/job",
-            {
-                "memory/job/memory.limit_in_bytes": "1000000",
-                "memory/memory.limit_in_bytes": "9223372036854771712",
-                "cpu/job/cpu.cfs_quota_us": "100000",
-                "cpu/job/cpu.cfs_period_us": "100000",
-            },
-        ),
-        ("4:memory:/docker/unseen\n2:cpu:/docker/unseen", {"memory/memory.limit_in_bytes": "1000000"}),
-    ],
-)
-def test_limits_of_control_groups_are_found(tmp_path, monkeypatch, cgroup, limits):
-    monkeypatch.setattr(machine, "ROOT", tmp_path)
-    free = machine.cores()
-    assert machine.memory_limit() > 2**28
-    files.write_text(tmp_path / "proc/self/cgroup", cgroup + "\n")
-    for name, text in limits.items():
-        files.write_text(tmp_path / "sys/fs/cgroup" / name, text + "\n")
-    assert machine.memory_limit() == 1_000_000
-    assert machine.cores() == (1 if any("cpu" in name for name in limits) else free)
-
-
-def test_no_limit_leaves_the_whole_machine(tmp_path, monkeypatch):
-    monkeypatch.setattr(machine, "ROOT", tmp_path)
-    free = machine.cores(), machine.memory_limit()
-    files.write_text(tmp_path / "proc/self/cgroup", "0::/\n1:cpu:/\n")
-    files.write_text(tmp_path / "sys/fs/cgroup/memory.max", "max\n")
-    files.write_text(tmp_path / "sys/fs/cgroup/cpu.max", "max 100000\n")
-    files.write_text(tmp_path / "sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n")
-    files.write_text(tmp_path / "sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n")
-    assert (machine.cores(), machine.memory_limit()) == free
 
 
 def test_a_cohort_is_made_checked_and_split(lvseg, tmp_path):

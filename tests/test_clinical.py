@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from conftest import needs_camus, needs_camus_mhd
 from hypothesis import given, settings
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from benchmarks.real_data import CAMUS, CAMUS_MHD
 from lvseg import clinical
 from lvseg.errors import DataError
+from tests.support import needs_camus, needs_camus_mhd
 
 SPACINGS = [(0.3, 0.3), (0.3, 0.15), (0.5, 1.0)]
 TILTS = [0, 20, -30]

@@ -13,7 +13,6 @@ from sklearn.metrics import accuracy_score, f1_score, jaccard_score
 
 from lvseg import metrics
 from lvseg.errors import DataError
-from lvseg.masks import contour
 from lvseg.metrics import Confusion
 
 EMPTY = np.zeros((12, 10), bool)
@@ -113,14 +112,6 @@ def test_pooled_dice_is_the_dice_of_the_frames_side_by_side():
 
 
 # Distances
-
-
-def test_contour_of_a_square_with_a_hole_at_the_image_border():
-    mask = np.ones((5, 5), bool)
-    mask[2, 2] = False
-    around = mask.copy()
-    around[[1, 1, 3, 3], [1, 3, 1, 3]] = False  # only these have four neighbours in the mask
-    np.testing.assert_array_equal(contour(mask), np.argwhere(around))
 
 
 @pytest.mark.parametrize("spacing_mm", [(1.0, 1.0), (0.308, 0.154)])

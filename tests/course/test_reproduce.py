@@ -1,4 +1,4 @@
-"""The headless run: checked parameters, failed and killed notebooks, and a reproduction that survives every kill."""
+"""A reproduction's plan, and that it survives every kill and computes nothing twice."""
 
 from __future__ import annotations
 
@@ -10,101 +10,15 @@ import sys
 import time
 from pathlib import Path
 
-import nbformat
 import psutil
 import pytest
-from conftest import lvseg
-from nbformat.v4 import new_code_cell, new_notebook
 
 from lvseg.course import notebooks
 from lvseg.course.reproduce import _notebook_parameters, plan, reproduce
-from lvseg.errors import ConfigError, DataError
+from lvseg.errors import DataError
 from lvseg.experiment import Experiment
 from lvseg.training.folder import read_receipt
-
-
-def test_parameters_are_read_from_the_tagged_cell():
-    parameters = notebooks.parameters_of(notebooks.notebook_path("05"))
-    assert parameters["model"] == "improved_resunet" and parameters["changes"] == {}
-
-
-@pytest.mark.parametrize(
-    ("given", "named"),
-    [
-        ({"modle": "unet"}, "parameter 'modle' doesn't exist"),
-        ({"seed": "one"}, "seed='one' can't be used; it takes a int"),
-        ({"model": "vnet"}, "model='vnet' can't be used"),
-        ({"profile": "huge"}, "profile 'huge' doesn't exist"),
-        ({"changes": {"epoch": 3}}, "parameter 'epoch' doesn't exist"),
-    ],
-)
-def test_a_wrong_parameter_is_refused_before_a_kernel_starts(given, named, tmp_path):
-    with pytest.raises(ConfigError, match=named.replace("(", r"\(")):
-        notebooks.run_notebook("05", tmp_path / "out.ipynb", given)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_relative_paths_mean_the_callers_folder(tmp_path, monkeypatch):
-    """A notebook's kernel works in the notebook's folder."""
-    monkeypatch.chdir(tmp_path)
-    Path("mine.json").write_text("{}")
-    given = {
-        "data": "camus:hearts",
-        "split": "mine.json",
-        "folder": "runs/a",
-        "runs": "runs",
-        "report": "~/r",
-        "seed": 1,
-    }
-    found = notebooks._for_any_folder(given)
-    assert found["data"] == f"camus:{tmp_path}/hearts" and found["folder"] == f"{tmp_path}/runs/a"
-    assert found["runs"] == f"{tmp_path}/runs" and found["report"] == str(Path.home() / "r")
-    assert found["split"].startswith(f"{tmp_path}/mine.json#") and found["seed"] == 1
-    assert notebooks._for_any_folder({"data": "phantom", "split": "patient", "folder": ""}) == {
-        "data": "phantom",
-        "split": "patient",
-        "folder": "",
-    }
-
-
-def test_unknown_notebook():
-    with pytest.raises(ConfigError, match="notebook '99' doesn't exist; choose one of: 00_start_here"):
-        notebooks.notebook_path("99")
-
-
-@pytest.fixture
-def course(tmp_path, monkeypatch):
-    """A course of one notebook, whose cells a test gives."""
-
-    def write(*cells: str) -> Path:
-        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells], metadata={"kernelspec": kernel})
-        nbformat.write(notebook, tmp_path / "00_made_up.ipynb")
-        return tmp_path / "out" / "executed.ipynb"
-
-    monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path)
-    return write
-
-
-def test_a_notebook_that_runs_gets_its_name(course):
-    out = course("print(6 * 7)")
-    notebooks.run_notebook("00", out, {})
-    assert nbformat.read(out, 4).cells[-1].outputs[0].text == "42\n"
-    assert [path.name for path in out.parent.iterdir()] == ["executed.ipynb"]
-
-
-@pytest.mark.parametrize(
-    ("cell", "said"),
-    [("1 / 0", "ZeroDivisionError"), ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "Kernel")],
-    ids=["error", "killed kernel"],
-)
-def test_a_failed_or_killed_notebook_never_gets_its_name(course, cell, said):
-    out = course("a = 1", cell, "b = 2")
-    out.parent.mkdir()
-    out.write_text("an older one")
-    with pytest.raises(notebooks.RunError, match=said):
-        notebooks.run_notebook("00", out, {})
-    assert not out.exists()
+from tests.support import lvseg
 
 
 def test_plan_has_every_method_with_every_seed_once():

@@ -1,21 +1,18 @@
-"""ONNX files: ONNX Runtime and OpenVINO compute what Keras computes, for every switch of the network."""
+"""ONNX Runtime computes what Keras computes, for every switch of the network."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Literal, get_args, get_origin
 
 import numpy as np
 import onnxruntime
 import pytest
 
-from lvseg import machine, networks
+from lvseg import networks
 from lvseg.backend import keras, layers
 from lvseg.errors import ConfigError
 from lvseg.experiment import NetworkConfig
 from lvseg.inference import onnx_file
-from lvseg.inference.segmenter import SHIPPED, Segmenter
 
 SWITCHES = [
     {name: value}
@@ -24,6 +21,8 @@ SWITCHES = [
     for value in get_args(field.annotation)
     if value != field.default
 ]
+
+
 TOGETHER: list[dict] = [
     {},
     {"batch_norm": False},
@@ -68,28 +67,3 @@ def test_a_layer_that_no_network_of_ours_has_is_refused(tmp_path):
         with pytest.raises(ConfigError, match=layer.name):
             onnx_file.to_onnx(keras.Model(inputs, layer(inputs)), tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
-
-
-def test_the_shipped_files_hold_one_network():
-    images = [np.random.default_rng(seed).integers(0, 256, (90, 120), np.uint8) for seed in range(3)]
-    fast, keras_ = (Segmenter.load(SHIPPED.with_suffix(ending)) for ending in (".onnx", ".keras"))
-    for a, b in zip(fast.probabilities(images), keras_.probabilities(images), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-4)
-
-
-def test_bfloat16_stays_near_float32():
-    """The same weights with 8 bits of mantissa; another result only on a processor that computes with them."""
-    images = [np.random.default_rng(seed).integers(0, 256, (90, 120), np.uint8) for seed in range(3)]
-    exact, short = (Segmenter.load(precision=precision) for precision in ("float32", "bfloat16"))
-    for a, b in zip(exact.probabilities(images), short.probabilities(images), strict=True):
-        np.testing.assert_allclose(a, b, atol=0.1)
-        assert machine.fastest_precision() == "float32" or not np.array_equal(a, b)
-    with pytest.raises(ConfigError, match="bfloat16"):
-        Segmenter.load(SHIPPED.with_suffix(".keras"), "bfloat16")
-
-
-def test_prediction_starts_without_keras():
-    load = "import sys; from lvseg.inference.segmenter import Segmenter; Segmenter.load()"
-    code = f"{load}; print('keras' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout == "False\n"

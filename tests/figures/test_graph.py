@@ -1,4 +1,4 @@
-"""Costs against hand counts, Keras's and TensorFlow's own counts, and measured receptive fields."""
+"""Read from a built network's graph: Table 1, costs by hand and by TensorFlow, receptive fields as measured."""
 
 from __future__ import annotations
 
@@ -6,15 +6,52 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
-from lvseg import networks
+from lvseg import networks, paper
 from lvseg.backend import keras, layers
+from lvseg.errors import ConfigError
 from lvseg.experiment import NetworkConfig
-from lvseg.figures import graph
+from lvseg.figures import graph, plots
+from tests.small_networks import SMALL, built, numbers
+
+on_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="TensorFlow's own count or gradient of the network as it runs there"
+)
 
 
-def built(**choices) -> keras.Model:
-    return networks.build(NetworkConfig.of(width=4, size=32, channels=1, **choices))
+# Table 1
+
+
+def test_table1_row_for_row(full):
+    rows = graph.table1(full)
+    assert len(rows) == 14
+    for ours, theirs in zip(rows, paper.TABLE_1, strict=True):
+        assert ours == theirs
+
+
+def test_table1_notices_another_network():
+    """The walk reads the built graph: a narrower one, or one without strides, can't pass for the paper's."""
+    rows = graph.table1(networks.blueprint(NetworkConfig.of(model="improved_resunet", width=32)))
+    assert sum(ours == theirs for ours, theirs in zip(rows, paper.TABLE_1, strict=True)) == 0
+
+
+def test_table1_of_blocks_of_two_convolutions():
+    """Zhang's network has Table 1's shapes, but two kernels in each block, of which the first samples."""
+    rows = graph.table1(built(model="resunet", wiring="two_convolutions", size=64, width=16))
+    for ours, theirs in zip(rows, paper.TABLE_1, strict=True):
+        narrow = (theirs.output[0] // 4, theirs.output[1] // 4, max(theirs.output[2] // 4, 1))
+        assert (ours.name, ours.output) == (theirs.name, narrow)
+        if ours.kernels:
+            assert (ours.kernels, ours.strides) == ((3, 3), (theirs.strides[2], 1))
+
+
+def test_table1_is_not_about_unet():
+    with pytest.raises(ConfigError, match="Table 1 describes residual blocks, and unet has none"):
+        graph.table1(built(model="unet", **SMALL))
+
+
+# Costs
 
 
 def test_one_convolution_by_hand():
@@ -66,6 +103,7 @@ NETWORKS = [
 ]  # fmt: skip
 
 
+@on_tensorflow
 @pytest.mark.parametrize("choices", NETWORKS, ids=str)
 def test_multiply_adds_are_half_of_what_tensorflow_counts(choices):
     tensorflow = pytest.importorskip("tensorflow")
@@ -100,6 +138,7 @@ LINEAR = [
 ]  # fmt: skip
 
 
+@on_tensorflow
 @pytest.mark.parametrize("choices", LINEAR, ids=str)
 def test_what_an_element_sees_is_what_is_measured(choices):
     """In the network made linear, with means for kernels, a gradient is positive on just the rows that are seen."""
@@ -140,3 +179,30 @@ def linear(layer: keras.Layer) -> keras.Layer:
     if layer.name == "probability":
         return layers.Identity(name=layer.name)
     return type(layer).from_config(layer.get_config())
+
+
+# Maps
+
+
+@pytest.mark.parametrize("model", ["unet", "improved_resunet"])
+def test_feature_maps_are_what_the_blocks_pass_on(model):
+    """The last block's maps, through the last convolution by hand, are the network's probabilities."""
+    network = built(model=model, **SMALL)
+    images = np.random.default_rng(0).random((2, 32, 32, 1)).astype("float32")
+    maps = graph.feature_maps(network, images)
+    sizes = [(32, 4), (16, 8), (8, 16), (4, 32), (2, 64), (4, 32), (8, 16), (16, 8), (32, 4)]
+    assert [tensor.shape for tensor in maps.values()] == [(2, size, size, channels) for size, channels in sizes]
+    kernel, bias = map(numbers, network.get_layer("convolution").weights)
+    expected = expit(list(maps.values())[-1] @ kernel[0, 0] + bias)
+    np.testing.assert_allclose(numbers(network(images)), expected, atol=1e-5)
+    assert plots.feature_maps(maps).png().startswith(b"\x89PNG")
+
+
+def test_attention_maps_are_the_gates_weights():
+    network = built(model="improved_resunet", **SMALL)
+    images = np.random.default_rng(0).random((2, 32, 32, 1)).astype("float32")
+    maps = graph.attention_maps(network, images)
+    assert [gate.shape for gate in maps] == [(2, 4, 4), (2, 8, 8), (2, 16, 16), (2, 32, 32)]
+    inside = keras.Model(network.input, [network.get_layer(n).output for n in ("attention_9", "resblock_1")])
+    gated, skip = map(numbers, inside(images))
+    np.testing.assert_allclose(gated, skip * maps[-1][..., None], rtol=1e-4, atol=1e-6)

@@ -1,9 +1,11 @@
-"""What notebook 05 shows while a network learns: scores worked by hand, and drawn when they are due."""
+"""What notebooks show while it changes: a learning network's scores, worked by hand; pictures with sliders."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 
+import cv2
+import ipywidgets
 import numpy as np
 import pandas as pd
 import pytest
@@ -69,3 +71,19 @@ def test_a_run_that_was_finished_before_shows_its_loss(shown):
     ((place, figure),) = shown
     (loss,) = figure.axes
     assert place == 0 and loss.get_ylabel().startswith("training loss")
+
+
+IMAGE = np.random.default_rng(0).integers(0, 255, (60, 80), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    "box", [live.clahe_explorer(IMAGE), live.threshold_explorer(IMAGE, IMAGE / 255.0)], ids=["clahe", "threshold"]
+)
+def test_a_moved_slider_redraws(box):
+    *sliders, picture = box.children
+    assert isinstance(picture, ipywidgets.Image)
+    for slider in sliders:
+        before = cv2.imdecode(np.frombuffer(picture.value, np.uint8), cv2.IMREAD_COLOR)
+        slider.value = slider.max
+        after = cv2.imdecode(np.frombuffer(picture.value, np.uint8), cv2.IMREAD_COLOR)
+        assert before.shape == after.shape and (before != after).any()

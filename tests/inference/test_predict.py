@@ -1,13 +1,9 @@
-"""Segmenting files: masks in native size, their names and measurements, and what happens to inputs that can't be used.
-
-The network here is a threshold at mid-grey, made of stock layers: what it must find is known exactly.
-"""
+"""Segmenting files: masks in native size, names, measurements, and inputs that can't be used."""
 
 from __future__ import annotations
 
 import math
 import os
-import re
 import shutil
 from pathlib import Path
 
@@ -17,72 +13,12 @@ import numpy as np
 import pandas as pd
 import pydicom
 import pytest
-from conftest import needs_camus
-from pydicom import examples
 
 from benchmarks.real_data import CAMUS
-from lvseg import files
-from lvseg.backend import keras
 from lvseg.errors import DataError
-from lvseg.experiment import Experiment
-from lvseg.inference import onnx_file
 from lvseg.inference.predict import ejection_fractions, predict
-from lvseg.inference.segmenter import Segmenter
-from lvseg.readers import open_path
-
-SIZE = 96
-EXPERIMENT = Experiment.of_profile("smoke", size=SIZE, clahe="none")
-
-
-def threshold_network(size: int = SIZE, channels: int = 1) -> keras.Model:
-    """Probability 1 where the image is brighter than mid-grey, else 0, with a steep passage between."""
-    inputs = keras.Input((size, size, channels))
-    layer = keras.layers.Conv2D(1, 1, activation="sigmoid")
-    network = keras.Model(inputs, layer(inputs))
-    layer.set_weights([np.full((1, 1, channels, 1), 40 / channels, "float32"), np.array([-20], "float32")])
-    return network
-
-
-def ellipse(shape: tuple[int, int], centre: tuple[float, float], half: tuple[float, float]) -> np.ndarray:
-    """A bool mask: the ellipse around `centre` (row, column) with half axes `half` (down, across), in pixels."""
-    rows, columns = np.ogrid[: shape[0], : shape[1]]
-    return ((rows - centre[0]) / half[0]) ** 2 + ((columns - centre[1]) / half[1]) ** 2 < 1
-
-
-def grey(mask: np.ndarray) -> np.ndarray:
-    return np.where(mask, 220, 30).astype(np.uint8)
-
-
-def write_nifti(path: Path, frames: np.ndarray, spacing_mm: tuple[float, float]) -> None:
-    """Upright frames (height, width) or (n, height, width), stored x first as CAMUS does."""
-    row, column = spacing_mm
-    image = nibabel.Nifti1Image(np.ascontiguousarray(frames.T), np.eye(4))
-    image.header.set_zooms((column, row, 1.0)[: frames.ndim])
-    nibabel.save(image, path)
-
-
-def dice(a: np.ndarray, b: np.ndarray) -> float:
-    return 2 * np.sum(a & b) / (a.sum() + b.sum())
-
-
-def read_mask(path: Path) -> np.ndarray:
-    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    assert picture.ndim == 2 and set(np.unique(picture)) <= {0, 255}
-    return picture > 0
-
-
-@pytest.fixture(scope="module")
-def segmenter() -> Segmenter:
-    return Segmenter(threshold_network().predict_on_batch, EXPERIMENT)
-
-
-@pytest.fixture(scope="module")
-def cine() -> Path:
-    """The echo cine that comes with pydicom: 30 frames of 240 x 320."""
-    return Path(examples.get_path("ybr_color"))
-
-
-TRUTH = ellipse((150, 220), (60, 150), (40, 25))  # off the middle on a wide picture: a turned mask would show
+from tests.inference.support import TRUTH, dice, ellipse, grey, read_mask, write_nifti
+from tests.support import needs_camus
 
 
 @pytest.mark.parametrize("ending", [".png", ".jpg", ".nii", ".nii.gz"])
@@ -161,19 +97,6 @@ def test_a_dicom_cine_gives_a_numbered_mask_per_frame(segmenter, cine, tmp_path)
     mask = read_mask(tmp_path / f"{names[16]}_mask.png")
     assert mask.shape == (240, 320) and dice(mask, luma > 127.5) > 0.5  # thin bright structures, seen at 96 x 96
     assert luma[mask].mean() > 2 * luma[~mask].mean()
-
-
-def test_frames_go_through_the_network_in_batches():
-    sizes = []
-
-    def forward(images):
-        sizes.append(len(images))
-        return np.ones((*images.shape[:3], 1), np.float32)
-
-    images = [np.zeros((30 + i, 40), np.uint8) for i in range(20)]
-    masks = list(Segmenter(forward, EXPERIMENT).masks(iter(images)))
-    assert sizes == [16, 4]
-    assert [mask.shape for mask in masks] == [image.shape for image in images] and all(mask.all() for mask in masks)
 
 
 @pytest.mark.parametrize(
@@ -293,65 +216,3 @@ def test_camus_is_segmented_in_its_own_geometry(segmenter, tmp_path):
     mask = read_mask(tmp_path / "patient0001_4CH_ED_mask.png")
     upright = np.asarray(stored.dataobj).T
     assert upright[mask].mean() > 2 * upright[~mask].mean()
-
-
-# Loading
-
-
-def save(folder: Path, network: keras.Model, ending: str = ".keras") -> Path:
-    network.save(folder / "net.keras")
-    onnx_file.to_onnx(network, folder / "net.onnx")
-    files.write_json(folder / "net.json", EXPERIMENT.model_dump())
-    return folder / f"net{ending}"
-
-
-def test_keras_and_onnx_files_and_a_runs_folder_load_alike(tmp_path):
-    file = save(tmp_path, threshold_network())
-    run = tmp_path / "run"
-    run.mkdir()
-    shutil.copy(file.with_suffix(".onnx"), run / "weights.onnx")
-    shutil.copy(file.with_suffix(".json"), run / "experiment.json")
-    image = grey(TRUTH)
-    for weights in (file, file.with_suffix(".onnx"), run):
-        loaded = Segmenter.load(weights)
-        assert loaded.experiment == EXPERIMENT
-        assert dice(next(loaded.masks([image])), TRUTH) > 0.97
-
-
-@pytest.mark.parametrize("ending", [".keras", ".onnx"])
-@pytest.mark.parametrize(
-    ("spoil", "named"),
-    [
-        (lambda net: net.unlink(), "net"),
-        (lambda net: net.with_suffix(".json").unlink(), "net.json"),
-        (lambda net: net.write_text("no archive"), "net"),
-        (lambda net: net.write_bytes(net.read_bytes()[:150]), "net"),
-        (lambda net: net.with_suffix(".json").write_text("{"), "net.json"),
-        (lambda net: net.with_suffix(".json").write_text("[1, 2]"), "net.json"),
-        (lambda net: net.with_suffix(".json").write_text('{"sice": 96}'), "net.json"),
-        (lambda net: files.write_json(net.with_suffix(".json"), {**EXPERIMENT.model_dump(), "size": 64}), "net"),
-        (lambda net: files.write_json(net.with_suffix(".json"), {**EXPERIMENT.model_dump(), "channels": 3}), "net"),
-    ],
-)
-def test_weights_that_cannot_be_used_are_refused_in_one_sentence(tmp_path, spoil, named, ending):
-    weights = save(tmp_path, threshold_network(), ending)
-    spoil(weights)
-    with pytest.raises(DataError, match=re.escape(named if "." in named else named + ending)) as refused:
-        Segmenter.load(weights)
-    assert "\n" not in str(refused.value) and len(str(refused.value)) < 500
-
-
-def test_a_network_with_code_inside_is_refused(tmp_path):
-    """A Lambda layer would run whatever its author wrote."""
-    inputs = keras.Input((SIZE, SIZE, 1))
-    network = keras.Model(inputs, keras.layers.Lambda(lambda x: x)(inputs))
-    network.save(tmp_path / "net.keras")
-    files.write_json(tmp_path / "net.json", EXPERIMENT.model_dump())
-    with pytest.raises(DataError, match=r"net\.keras"):
-        Segmenter.load(tmp_path / "net.keras")
-
-
-def test_the_shipped_weights_segment_the_cine_of_pydicom(cine, tmp_path):
-    images = [frame.read().image for frame in open_path(cine)[:4]]
-    for mask in Segmenter.load().masks(images):
-        assert 0.005 < mask.mean() < 0.5

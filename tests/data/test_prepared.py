@@ -1,0 +1,186 @@
+"""Preprocessing in the stated order, kept in a cache that notices every change of files, choices and code."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from lvseg import clahe
+from lvseg.data import prepared
+from lvseg.data.source import open_source
+from lvseg.errors import DataError
+from lvseg.experiment import Experiment
+from lvseg.readers import Frame, Pixels
+from tests.data.support import discs
+
+
+@pytest.mark.parametrize("when", ["before", "after", "none"])
+def test_preprocessing_is_clahe_and_resizing_in_the_stated_order(when):
+    image = np.random.default_rng(0).integers(0, 256, (90, 130), dtype=np.uint8)
+
+    def small(picture):
+        return cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA)
+
+    expected = {
+        "before": small(clahe.equalise(image)), "after": clahe.equalise(small(image)), "none": small(image)
+    }  # fmt: skip
+    experiment = Experiment.of_profile("class", clahe=when)
+    np.testing.assert_array_equal(prepared.preprocess(image, experiment), expected[when])
+    assert not np.array_equal(expected["before"], expected["after"])
+
+
+def test_masks_keep_their_area_when_resized():
+    frames = discs(2, 2)
+    arrays = prepared.prepare(frames, Experiment.of_profile("class"))
+    shares = [frame.read().mask.mean() for frame in frames]
+    np.testing.assert_allclose(arrays.mask.mean((1, 2)) / 255, shares, atol=2e-3)
+
+
+def test_cache_is_used_and_notices_changed_files(tmp_path):
+    reads = []
+
+    def load() -> Pixels:
+        reads.append(1)
+        return discs(1, 1)[0].read()
+
+    source = tmp_path / "a.png"
+    source.write_bytes(b"first")
+    frames = [Frame("a", "a", load, files=(source,))]
+    experiment = Experiment.of_profile("class", data=f"images:{tmp_path}")
+    first = prepared.prepare(frames, experiment)
+    np.testing.assert_array_equal(prepared.prepare(frames, experiment).image, first.image)
+    assert len(reads) == 1
+    source.write_bytes(b"second, longer")
+    prepared.prepare(frames, experiment)
+    prepared.prepare(frames, Experiment.of_profile("class", data=f"images:{tmp_path}", size=32))
+    assert len(reads) == 3
+
+
+def pictures(folder: Path, n: int = 5) -> list[Frame]:
+    for frame in discs(n, 1):
+        for ending, values in (("", frame.read().image), ("_mask", frame.read().mask.astype(np.uint8) * 255)):
+            cv2.imwrite(str(folder / f"{frame.patient}{ending}.png"), values)
+    return open_source(f"images:{folder}")
+
+
+def write_other(path: Path) -> None:
+    cv2.imwrite(str(path), np.full((90, 120), 77, np.uint8))
+    os.utime(path, ns=(1, 1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: write_other(folder / "p1.png"),
+        lambda folder: os.utime(folder / "p1_mask.png", ns=(5, 5)),
+        lambda folder: (folder / "p1_mask.png").unlink(),
+        lambda folder: [(folder / f"p1{end}.png").unlink() for end in ("", "_mask")],
+        lambda folder: [shutil.copy(folder / f"p1{end}.png", folder / f"q{end}.png") for end in ("", "_mask")],
+        lambda folder: [(folder / f"p1{end}.png").rename(folder / f"z{end}.png") for end in ("", "_mask")],
+    ],
+    ids=["changed", "touched", "mask removed", "removed", "added", "renamed"],
+)
+def test_changed_added_and_removed_files_are_noticed(tmp_path, change):
+    before = prepared.identity(pictures(tmp_path))
+    assert prepared.identity(open_source(f"images:{tmp_path}")) == before
+    change(tmp_path)
+    assert prepared.identity(open_source(f"images:{tmp_path}")) != before
+
+
+def test_another_patient_or_side_of_the_official_split_is_noticed():
+    frames = discs(2, 1)
+    others = [[replace(frames[0], **change), frames[1]] for change in ({"patient": "q"}, {"subset": "testing"})]
+    assert len({prepared.identity(some) for some in (frames, *others)}) == 3
+
+
+@pytest.fixture
+def masked(tmp_path) -> Path:
+    folder = tmp_path / "first"
+    folder.mkdir()
+    pictures(folder)
+    return folder
+
+
+def checksum(folder: Path) -> str:
+    return prepared.checksum(open_source(f"images:{folder}"), Experiment.of_profile("class", split="frame"))
+
+
+def test_a_copy_of_the_data_is_the_same_data(masked, tmp_path):
+    """Copied without its times, so that each file is read again, it has the same checksum, and another identity."""
+    copy = shutil.copytree(masked, tmp_path / "second", copy_function=shutil.copyfile)
+    assert checksum(copy) == checksum(masked)
+    identities = [prepared.identity(open_source(f"images:{folder}")) for folder in (masked, copy)]
+    assert identities[0] != identities[1]
+
+
+@pytest.mark.parametrize("name", ["p1.png", "p1_mask.png"])
+def test_a_changed_pixel_makes_other_data(masked, name):
+    before, image = checksum(masked), cv2.imread(str(masked / name), cv2.IMREAD_GRAYSCALE)
+    image[0, 0] = 255 - image[0, 0]
+    cv2.imwrite(str(masked / name), image)
+    assert checksum(masked) != before
+
+
+def test_another_spacing_patient_or_side_makes_other_data(tmp_path, monkeypatch):
+    frames = discs(10, 1)
+    pixels = frames[0].read()
+    cases = {
+        "as it was": (frames, 0),
+        "spacing": ([replace(frames[0], load=lambda: Pixels(pixels.image, pixels.mask, (0.5, 0.25))), *frames[1:]], 0),
+        "patient": ([replace(frame, patient="p" + frame.patient) for frame in frames], 0),
+        "side": (frames, 1),
+    }
+    found = set()
+    for case, (some, seed) in cases.items():
+        monkeypatch.setenv("LVSEG_CACHE", str(tmp_path / case))  # frames without files: kept ones count as the same
+        found.add(prepared.checksum(some, Experiment.of_profile("class", seed=seed)))
+    assert len(found) == 4
+
+
+def test_changed_code_prepares_anew(monkeypatch):
+    """Whoever edits the preprocessing doesn't train on the old pixels."""
+    frames, experiment, reads = discs(2, 2), Experiment.of_profile("class", clahe="none"), []
+    counted = [replace(frame, load=lambda frame=frame: (reads.append(1), frame.read())[1]) for frame in frames]
+    for code in ("as it was", "as it was", "edited"):
+        monkeypatch.setattr(prepared, "_code", lambda code=code: code)
+        prepared.prepare(counted, experiment)
+    assert len(reads) == 2 * len(frames)
+
+
+@pytest.mark.parametrize("ending", ["pixels", "sha256"])
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: b"", lambda data: b"\1" + data[1:], None])
+def test_a_damaged_cache_is_made_again(tmp_path, monkeypatch, ending, damage):
+    monkeypatch.setenv("LVSEG_CACHE", str(tmp_path / "cache"))
+    frames = discs(3, 2)
+    whole = [array.tobytes() for array in prepared.prepare(frames, Experiment.of_profile("class"))]
+    (kept,) = (tmp_path / "cache").glob(f"*.{ending}")
+    if damage is None:
+        kept.unlink()
+    else:
+        kept.write_bytes(damage(kept.read_bytes()))
+    for _ in range(2):
+        assert [array.tobytes() for array in prepared.prepare(frames, Experiment.of_profile("class"))] == whole
+
+
+def test_prepared_frames_stay_on_disk(tmp_path, monkeypatch):
+    """Arrays of the data's size never get into the process's own memory, only into pages that the system can drop."""
+    monkeypatch.setenv("LVSEG_CACHE", str(tmp_path))
+    frames = discs(10, 5)
+    split, arrays = prepared.load(frames, Experiment.of_profile("class"))
+    whole = prepared.prepare(frames, Experiment.of_profile("class"))
+    rows = [row for row, frame in enumerate(frames) if frame.name in split.train]
+    for part, all_of_it in zip(arrays, whole, strict=True):
+        assert isinstance(part, np.memmap) and isinstance(all_of_it, np.memmap)
+        np.testing.assert_array_equal(part, all_of_it[rows])
+
+
+def test_a_frame_without_outline_is_named():
+    frames = [Frame("naked", "p", lambda: Pixels(np.zeros((8, 8), np.uint8), None, None))]
+    with pytest.raises(DataError, match="naked: has no LV outline"):
+        prepared.prepare(frames, Experiment.of_profile("class"))

@@ -1,0 +1,60 @@
+"""EchoNet-Dynamic's tables and videos, made here with outlines of known area."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.fuzz_readers import write_echonet, write_video
+from lvseg.data.source import open_source
+from tests.readers.support import refused
+
+
+def test_echonet_dynamic(tmp_path: Path) -> None:
+    frames = open_source(f"echonet:{write_echonet(tmp_path)}")
+    assert [(f.name, f.patient, f.view, f.phase, f.subset) for f in frames] == [
+        ("0XA_0002", "0XA", "4CH", "ES", "training"),
+        ("0XA_0004", "0XA", "4CH", "ED", "training"),
+        ("0XB_0002", "0XB", "4CH", "ES", "validation"),
+        ("0XB_0004", "0XB", "4CH", "ED", "validation"),
+    ]
+    assert frames[0].facts == {"ef_percent": 55.0, "edv_ml": 100.0, "esv_ml": 45.0, "frame_rate_hz": 50.0}
+    assert frames[0].files == (tmp_path / "Videos" / "0XA.avi", tmp_path / "VolumeTracings.csv")
+    for frame, level, half in zip(frames, (60, 140) * 2, (10, 20) * 2, strict=True):
+        image, mask, spacing = frame.read()
+        assert image.shape == (112, 112) and np.abs(image.astype(int) - level).max() <= 3 and spacing is None
+        expected = np.zeros((112, 112), bool)
+        expected[20:80, 50 - half : 50 + half] = True
+        np.testing.assert_array_equal(mask, expected)
+
+
+def test_echonet_tables_and_videos_are_checked(tmp_path: Path) -> None:
+    root = write_echonet(tmp_path)
+    (root / "Videos" / "0XA.avi").unlink()
+    frames = open_source(f"echonet:{root}")
+    refused(frames[0].read, root / "Videos" / "0XA.avi", "no such file")
+    write_video(root / "Videos" / "0XB.avi", [20, 60])
+    refused(frames[3].read, root / "Videos" / "0XB.avi", "frame 4")
+
+    table = (root / "VolumeTracings.csv").read_text()
+    for text, word in (
+        (table.replace("X2", "X9"), "X2"),
+        (table.replace("0XA.avi,50,5,50,95,1", "0XA.avi,50,5,50,95,soon"), "can't be read"),
+        (table.replace("0XA.avi,39.5,19.5", "0XA.avi,nan,19.5"), "outline"),
+        (table.replace("95,1\n", "95,1.5\n"), "Frame"),
+        (table.replace("95,1\n", "95,-1\n"), "Frame"),
+        (table.replace("95,1\n", "95,1e300\n"), "Frame"),
+        ("", "can't be read"),
+        (table.replace(",50,5,", ',50,"5,'), "can't be read"),
+    ):
+        (root / "VolumeTracings.csv").write_text(text)
+        refused(lambda: open_source(f"echonet:{root}"), root / "VolumeTracings.csv", word)
+    (root / "VolumeTracings.csv").unlink()
+    refused(lambda: open_source(f"echonet:{root}"), root / "VolumeTracings.csv", "no such file")
+
+
+def test_a_video_listed_twice_is_refused(tmp_path: Path) -> None:
+    path = write_echonet(tmp_path) / "FileList.csv"
+    path.write_text(path.read_text() + "0XA.avi,55,45,100,112,112,50,4,TEST\n")
+    refused(lambda: open_source(f"echonet:{tmp_path}"), path, "0XA twice")

@@ -1,0 +1,168 @@
+"""A step's arithmetic: loss by SciPy, rate, mean of epochs, accumulated and divided batches, short activations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.special
+
+from lvseg import networks
+from lvseg.backend import keras
+from lvseg.data import prepared
+from lvseg.errors import DataError
+from lvseg.experiment import Experiment
+from lvseg.training import fit as fitting
+from lvseg.training.fit import _side_by_side, optimizer_of
+
+
+def fit(arrays: prepared.Arrays, folder: Path, **changes) -> tuple[keras.Model, list[float]]:
+    """A few epochs of a tiny network without augmentation; the network and each epoch's loss."""
+    choices = {"model": "unet", "size": 16, "epochs": 2, "augment": "none", "schedule": "constant", **changes}
+    seen: list[float] = []
+    network = fitting.fit(
+        arrays, Experiment.of_profile("smoke", **choices), folder, lambda line: None,
+        lambda network, history: seen.append(history[-1]["loss"]),
+    )  # fmt: skip
+    return network, seen
+
+
+def test_no_frames_and_no_lv_are_sentences(ramp, tmp_path):
+    with pytest.raises(DataError, match="there are no frames to train on"):
+        fit(prepared.Arrays(ramp.image[:0], ramp.mask[:0]), tmp_path)
+    with pytest.raises(DataError, match="not one of the 8 frames to train on shows any LV"):
+        fit(prepared.Arrays(ramp.image, ramp.mask * 0), tmp_path)
+
+
+def test_fewer_frames_than_a_batch_and_a_rate_of_zero(ramp, tmp_path):
+    """One frame is one step an epoch; at rate 0 every epoch has the same loss and the weights stay."""
+    one = prepared.Arrays(ramp.image[:1], ramp.mask[:1])
+    network, seen = fit(one, tmp_path, rate=0, epochs=3)
+    assert len(seen) == 3 and seen[0] == seen[1] == seen[2]
+    keras.utils.set_random_seed(0)
+    fresh = networks.build(Experiment.of_profile("smoke", model="unet", size=16))
+    for trained, untrained in zip(network.trainable_weights, fresh.trainable_weights, strict=True):
+        np.testing.assert_array_equal(trained.numpy(), untrained.numpy())
+
+
+def test_another_seed_starts_from_other_weights(ramp, tmp_path):
+    first, second = (fit(ramp, tmp_path / str(seed), rate=0, epochs=1, seed=seed)[0] for seed in (0, 1))
+    kernels = [network.get_layer("block_1_conv1").get_weights()[0] for network in (first, second)]
+    assert not np.allclose(*kernels)
+
+
+@pytest.mark.parametrize("end", [1e-3, 0.3])
+def test_the_rate_warms_up_and_decays_along_a_cosine(end):
+    """Of 100 steps: a twentieth of the peak, the peak after 10, midway through the rest the mean of peak and end."""
+    rate = optimizer_of(Experiment.of_profile("class", epochs=10, rate=2e-3, decay_to=end), 10)._learning_rate
+    expected = {0: 1e-4, 5: 1.05e-3, 10: 2e-3, 55: 2e-3 * (1 + end) / 2, 100: 2e-3 * end}
+    for step, value in expected.items():
+        assert float(rate(step)) == pytest.approx(value, rel=1e-4), step
+
+
+def test_a_constant_rate_is_constant():
+    constant = optimizer_of(Experiment.of_profile("paper"), 10)
+    assert float(constant.learning_rate) == pytest.approx(1e-4)
+
+
+def test_the_network_is_a_mean_of_the_epochs(ramp, tmp_path):
+    """4 / (n + 3) of the n-th: after three, 1/15, 4/15 and 10/15 of the weights that the same training has without."""
+
+    def after_each_epoch(**choices) -> list[list[np.ndarray]]:
+        seen: list[list[np.ndarray]] = []
+        fitting.fit(
+            ramp, Experiment.of_profile("smoke", model="unet", size=16, epochs=3, **choices), tmp_path / str(choices),
+            lambda line: None, lambda network, _: seen.append(network.get_weights()),
+        )  # fmt: skip
+        return seen
+
+    raw, mean = after_each_epoch(average=False), after_each_epoch(average=True)
+    for epoch, shares in enumerate([(1,), (1 / 5, 4 / 5), (1 / 15, 4 / 15, 10 / 15)]):
+        for found, *epochs in zip(mean[epoch], *raw[: len(shares)], strict=True):
+            expected = sum(share * weights for share, weights in zip(shares, epochs, strict=True))
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert any(np.abs(a - b).max() > 1e-3 for a, b in zip(raw[2], mean[2], strict=True))
+
+
+def test_decay_and_clipping_are_those_of_the_experiment():
+    usual = optimizer_of(Experiment.of_profile("class", weight_decay=0.02, clip_norm=3.0), 10)
+    assert isinstance(usual, keras.optimizers.AdamW) and (usual.weight_decay, usual.global_clipnorm) == (0.02, 3.0)
+    published = optimizer_of(Experiment.of_profile("paper"), 10)
+    assert type(published) is keras.optimizers.Adam and published.global_clipnorm is None
+    assert published.weight_decay is None and published.gradient_accumulation_steps is None
+
+
+def test_the_loss_is_the_experiments(ramp, tmp_path):
+    """alpha Dice loss + beta summed cross-entropy, in double precision by SciPy, of the untrained network's logits."""
+    choices = {"alpha": 0.5, "beta": 3.0, "cross_entropy": "sum", "batch": 8, "epochs": 1, "batch_norm": False}
+    network, (seen,) = fit(ramp, tmp_path, rate=0, **choices)
+    found = networks.logits(network).predict_on_batch(prepared.to_network(ramp.image, 1)).astype(float)
+    labels, probabilities = prepared.to_network(ramp.mask, 1).astype(float), scipy.special.expit(found)
+    dice = 1 - (2 * (labels * probabilities).sum((1, 2, 3)) + 1) / ((labels + probabilities).sum((1, 2, 3)) + 1)
+    entropy = -(labels * scipy.special.log_expit(found) + (1 - labels) * scipy.special.log_expit(-found))
+    assert seen == pytest.approx((0.5 * dice + 3 * entropy.sum((1, 2, 3))).mean(), rel=1e-4)
+
+
+def test_a_huge_rate_ends_soundly(ramp, tmp_path):
+    """Adam's steps are as large as the rate, so weights of a million, and losses beyond a billion, which are finite."""
+    network, seen = fit(ramp, tmp_path, rate=1e6, epochs=4)
+    assert len(seen) == 4 and np.isfinite(seen).all() and max(seen) > 1e9
+    assert all(np.isfinite(weight).all() for weight in network.get_weights())
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 1.0])
+def test_accumulated_batches_are_one_large_batch(ramp, tmp_path, clip_norm):
+    """Two batches of 2, averaged, make the same update as one batch of 4 (without batch normalisation)."""
+    choices = {"batch_norm": False, "weight_decay": 1e-2, "clip_norm": clip_norm, "epochs": 3}
+    large, losses = fit(ramp, tmp_path / "large", batch=4, **choices)
+    small, others = fit(ramp, tmp_path / "small", batch=2, accumulate=2, **choices)
+    np.testing.assert_allclose(losses, others, rtol=1e-5)
+    for a, b in zip(large.get_weights(), small.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+def test_parts_of_a_batch_are_the_batch_but_for_their_statistics(ramp, tmp_path):
+    """Without batch normalisation two halves make the same update as the whole; with it, the first loss differs."""
+    for batch_norm, same in ((False, True), (True, False)):
+        choices = {"batch": 8, "batch_norm": batch_norm, "epochs": 3}
+        whole, losses = fit(ramp, tmp_path / f"whole {batch_norm}", **choices)
+        halves, others = fit(ramp, tmp_path / f"halves {batch_norm}", parts=2, **choices)
+        assert (losses[0] == pytest.approx(others[0], rel=1e-5)) == same
+        if same:
+            np.testing.assert_allclose(losses, others, rtol=1e-4)
+            for a, b in zip(whole.get_weights(), halves.get_weights(), strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_the_statistics_are_each_parts_own(ramp):
+    """The trainer's outputs are the network's on each half, in the batch's order."""
+    network = networks.build(Experiment.of_profile("smoke", model="unet", size=16))
+    images = prepared.to_network(ramp.image, 1)
+    halves = _side_by_side(network, 8, 2)(images, training=True)
+    expected = np.concatenate([network(images[:4], training=True), network(images[4:], training=True)])
+    np.testing.assert_allclose(halves, expected, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def exact(ramp, tmp_path_factory) -> float:
+    """The first step's loss in float32."""
+    return fit(ramp, tmp_path_factory.mktemp("float32"), batch=8, epochs=1)[1][0]
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_less_precise_activations_learn_the_same(ramp, exact, tmp_path, precision):
+    """The first loss is near that of float32, later ones fall; weights stay float32; a stock Keras loads the network.
+
+    In float16 Keras first has to find how far the loss can be scaled, and passes some steps over.
+    """
+    network, losses = fit(ramp, tmp_path / precision, batch=8, epochs=8, precision=precision)
+    assert losses[0] != exact and losses[0] == pytest.approx(exact, rel=0.01)
+    assert losses[-1] < 0.8 * losses[0]
+    assert {str(weight.dtype) for weight in network.weights} == {"float32"}
+    assert network.get_layer("block_1_conv1").compute_dtype == precision
+    assert keras.config.dtype_policy().name == "float32"
+    network.save(tmp_path / "network.keras")
+    again = keras.saving.load_model(tmp_path / "network.keras", compile=False)
+    images = prepared.to_network(ramp.image, 1)
+    np.testing.assert_array_equal(again.predict_on_batch(images), network.predict_on_batch(images))

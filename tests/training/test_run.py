@@ -1,0 +1,108 @@
+"""One experiment in one folder: all it leaves, what it learned, and that nothing is done again or lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from lvseg.backend import keras
+from lvseg.errors import ConfigError, DataError
+from lvseg.experiment import Experiment
+from lvseg.inference.segmenter import Segmenter
+from lvseg.training.folder import LOG, OUTPUTS, RECEIPT, Run
+from lvseg.training.run import train
+from tests.training.support import TINY
+
+
+def test_a_finished_run_has_everything(finished):
+    experiment, folder, receipt, lines = finished
+    assert {path.name for path in folder.iterdir()} == {*OUTPUTS, RECEIPT, LOG, ".lock"}
+    assert json.loads((folder / "experiment.json").read_text()) == experiment.model_dump()
+    assert list(pd.read_csv(folder / "history.csv").epoch) == [1, 2, 3]
+    scores = pd.read_csv(folder / "frames.csv")
+    with np.load(folder / "masks.npz") as masks:
+        for row in scores.itertuples():
+            mask = masks[row.frame]
+            assert mask.sum() == row.tp + row.fp and mask.size == row.tp + row.fp + row.fn + row.tn
+    assert receipt["parameters"] == keras.saving.load_model(folder / "weights.keras", compile=False).count_params()
+    assert sum("epoch" in line and "loss" in line for line in lines) == 3
+
+
+def test_a_finished_run_is_kept(finished):
+    experiment, folder, receipt, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir() if path.name != ".lock"}
+    assert train(experiment, folder, lambda line: None) == receipt
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_another_experiment_in_a_folder_is_refused_and_nothing_is_lost(finished):
+    _, folder, _, _ = finished
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(DataError, match="holds another experiment; choose another folder"):
+        train(Experiment.of_profile("smoke", **TINY, epochs=4), folder, lambda line: None)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_state_that_a_kill_left_beside_the_receipt_is_removed(finished):
+    experiment, folder, receipt, _ = finished
+    (folder / "state.npz").write_bytes(b"of the last step")
+    assert train(experiment, folder, lambda line: None) == receipt
+    assert not (folder / "state.npz").exists()
+
+
+@pytest.fixture(scope="module")
+def squares(tmp_path_factory) -> tuple[Path, dict[str, np.ndarray]]:
+    """Ten patients whose LV is a bright rectangle in noise, as pictures named by numbers; and their masks by name."""
+    folder, rng, masks = tmp_path_factory.mktemp("squares"), np.random.default_rng(0), {}
+    for number in range(30):
+        mask = np.zeros((48, 64), bool)
+        row, column = rng.integers(6, 18), rng.integers(6, 26)
+        mask[row : row + 20, column : column + 26] = True
+        image = np.where(mask, 170, 60) + rng.integers(-40, 40, mask.shape)
+        name = f"{number:04}"
+        masks[name] = mask
+        for ending, values in (("", image), ("_mask", mask * 255)):
+            cv2.imwrite(str(folder / f"{name}{ending}.png"), values.astype(np.uint8))
+    return folder, masks
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_run_learns_and_keeps_what_it_learned(squares, tmp_path, precision):
+    """Masks on disk against the drawn rectangles; the network on disk is the scored one, with float32 activations."""
+    folder, drawn = squares
+    experiment = Experiment.of_profile(
+        "smoke", model="unet", data=f"images:{folder}", size=32, max_frames=None, epochs=40, precision=precision
+    )
+    train(experiment, tmp_path, lambda line: None)
+    run = Run.load(tmp_path)
+    network = keras.saving.load_model(tmp_path / "weights.keras", compile=False)
+    assert {layer.compute_dtype for layer in network.layers} == {"float32"}
+    again = Segmenter(network.predict_on_batch, experiment)
+    assert len(run.frames) == 6
+    for name in run.frames.frame:
+        mask, truth = run.mask(name), drawn[name]
+        assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.85, name
+        image = cv2.imread(str(folder / f"{name}.png"), cv2.IMREAD_GRAYSCALE)
+        np.testing.assert_array_equal(next(iter(again.masks([image]))), mask)
+
+
+def test_divergence_is_a_sentence(tmp_path):
+    experiment = Experiment.of_profile("smoke", **TINY, epochs=3, rate=1e30, schedule="constant", batch_norm=False)
+    with pytest.raises(ConfigError, match=r"the loss is nan in epoch 1, step \d; choose a smaller rate than 1e\+30"):
+        train(experiment, tmp_path, lambda line: None)
+    assert not (tmp_path / RECEIPT).exists()
+    assert (tmp_path / LOG).read_text().splitlines()[-1].endswith("choose a smaller rate than 1e+30")
+
+
+def test_the_log_says_how_each_start_ended(finished):
+    _, folder, receipt, _ = finished
+    lines = (folder / LOG).read_text().splitlines()
+    assert "start: process" in lines[0] and lines[-1].endswith("end: done")
+    assert sum("epoch 2/3" in line for line in lines) == 1
+    assert receipt["starts"] == 1 and receipt["seed"] == 0
+    assert receipt["environment"]["processor"] and receipt["environment"][receipt["environment"]["backend"]]
