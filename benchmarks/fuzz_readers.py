@@ -586,7 +586,7 @@ def _read(number: int, spec: str, expected: str) -> str:
 
 def valid(pixels: Pixels) -> bool:
     """Whether the arrays are as `Pixels` says."""
-    image, mask, spacing = pixels
+    image, mask, spacing, *_ = pixels
     good = image.dtype == np.uint8 and image.ndim == 2 and image.size > 0
     good &= mask is None or (mask.dtype == bool and mask.shape == image.shape)
     return bool(good and (spacing is None or (np.isfinite(spacing).all() and min(spacing) > 0)))

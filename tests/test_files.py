@@ -39,8 +39,8 @@ def test_a_folder_that_another_process_writes_is_refused(tmp_path):
 
 def test_a_full_disk_under_the_cache_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("LVSEG_CACHE", str(tmp_path))
-    said = f"{tmp_path}: can't be written .No space left on device.; free some space"
-    with pytest.raises(DataError, match=said), files.scratch() as file:
-        file.write(b"some")
+    said = f"{tmp_path}/kept.pixels: can't be written .No space left on device.; free some space"
+    with pytest.raises(DataError, match=said), files.atomic(files.cache_folder() / "kept.pixels") as temporary:
+        temporary.write_bytes(b"some")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert list(tmp_path.iterdir()) == []

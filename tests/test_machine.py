@@ -43,7 +43,7 @@ def test_the_profile_that_fits(facts, profile):
     ],
 )
 def test_limits_of_control_groups_are_found(tmp_path, monkeypatch, cgroup, limits):
-    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    monkeypatch.setattr(machine, "SYSTEM", tmp_path)
     free = machine.cores()
     assert machine.memory_limit() > 2**28
     files.write_text(tmp_path / "proc/self/cgroup", cgroup + "\n")
@@ -54,7 +54,7 @@ def test_limits_of_control_groups_are_found(tmp_path, monkeypatch, cgroup, limit
 
 
 def test_no_limit_leaves_the_whole_machine(tmp_path, monkeypatch):
-    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    monkeypatch.setattr(machine, "SYSTEM", tmp_path)
     free = machine.cores(), machine.memory_limit()
     files.write_text(tmp_path / "proc/self/cgroup", "0::/\n1:cpu:/\n")
     files.write_text(tmp_path / "sys/fs/cgroup/memory.max", "max\n")

@@ -13,7 +13,7 @@ from tests.data.support import discs
 
 
 def test_batches_follow_from_seed_epoch_and_step():
-    arrays = prepared.prepare(discs(), Experiment.of_profile("class"))
+    arrays = prepared.arrays_of(discs(), Experiment.of_profile("class"))
     experiment = Experiment.of_profile("class", batch=8, seed=1)
     once = list(batches(arrays, experiment, epoch=2))
     again = list(batches(arrays, experiment, epoch=2))
@@ -28,7 +28,7 @@ def test_batches_follow_from_seed_epoch_and_step():
 
 
 def test_seed_and_epoch_each_give_another_order():
-    arrays = prepared.prepare(discs(), Experiment.of_profile("class"))
+    arrays = prepared.arrays_of(discs(), Experiment.of_profile("class"))
     orders = set()
     for seed, epoch in ((0, 1), (0, 2), (1, 1)):
         experiment = Experiment.of_profile("class", augment="none", batch=48, seed=seed)
@@ -39,8 +39,8 @@ def test_seed_and_epoch_each_give_another_order():
 
 def test_seed_epoch_and_step_each_give_another_augmentation():
     """Of one frame, eight times: its order can't matter."""
-    one = prepared.prepare(discs(1, 1), Experiment.of_profile("class"))
-    arrays = prepared.Arrays(*(np.repeat(array, 8, axis=0) for array in one))
+    one = prepared.arrays_of(discs(1, 1), Experiment.of_profile("class"))
+    arrays = prepared.Arrays(*(np.repeat(array, 8, axis=0) for array in (one.image, one.mask)))
     seen = []
     for seed, epoch in ((0, 1), (0, 2), (1, 1)):
         experiment = Experiment.of_profile("class", batch=4, seed=seed)
@@ -49,7 +49,7 @@ def test_seed_epoch_and_step_each_give_another_augmentation():
 
 
 def test_an_epoch_shows_each_frame_once_without_augmentation():
-    arrays = prepared.prepare(discs(2, 4), Experiment.of_profile("class"))
+    arrays = prepared.arrays_of(discs(2, 4), Experiment.of_profile("class"))
     experiment = Experiment.of_profile("class", batch=4, augment="none", channels=3)
     images = np.concatenate([x for x, _ in batches(arrays, experiment, 1)])
     assert images.shape == (8, 64, 64, 3) and images.dtype == np.float32 and images.max() <= 1
@@ -58,14 +58,14 @@ def test_an_epoch_shows_each_frame_once_without_augmentation():
 
 
 def test_fewer_frames_than_a_batch_still_make_one():
-    arrays = prepared.prepare(discs(1, 3), Experiment.of_profile("class"))
+    arrays = prepared.arrays_of(discs(1, 3), Experiment.of_profile("class"))
     assert [x.shape[0] for x, _ in batches(arrays, Experiment.of_profile("class", batch=8), 1)] == [3]
 
 
 @pytest.mark.parametrize("kind", ["usual", "mirrored"])
 def test_augmentation_moves_image_and_mask_together(kind):
     """The disc is bright: wherever the mask says LV, the moved image is bright, and nowhere else."""
-    arrays = prepared.prepare(discs(1, 1), Experiment.of_profile("class", clahe="none"))
+    arrays = prepared.arrays_of(discs(1, 1), Experiment.of_profile("class", clahe="none"))
     rng = np.random.default_rng(0)
     places = []
     for _ in range(40):

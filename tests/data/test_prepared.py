@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from lvseg import clahe
+from lvseg import clahe, machine
 from lvseg.data import prepared
 from lvseg.data.source import open_source
-from lvseg.errors import DataError
+from lvseg.errors import ConfigError, DataError
 from lvseg.experiment import Experiment
 from lvseg.readers import Frame, Pixels
 from tests.data.support import discs
@@ -37,7 +37,7 @@ def test_preprocessing_is_clahe_and_resizing_in_the_stated_order(when):
 
 def test_masks_keep_their_area_when_resized():
     frames = discs(2, 2)
-    arrays = prepared.prepare(frames, Experiment.of_profile("class"))
+    arrays = prepared.arrays_of(frames, Experiment.of_profile("class"))
     shares = [frame.read().mask.mean() for frame in frames]
     np.testing.assert_allclose(arrays.mask.mean((1, 2)) / 255, shares, atol=2e-3)
 
@@ -53,12 +53,12 @@ def test_cache_is_used_and_notices_changed_files(tmp_path):
     source.write_bytes(b"first")
     frames = [Frame("a", "a", load, files=(source,))]
     experiment = Experiment.of_profile("class", data=f"images:{tmp_path}")
-    first = prepared.prepare(frames, experiment)
-    np.testing.assert_array_equal(prepared.prepare(frames, experiment).image, first.image)
+    first = prepared.arrays_of(frames, experiment)
+    np.testing.assert_array_equal(prepared.arrays_of(frames, experiment).image, first.image)
     assert len(reads) == 1
     source.write_bytes(b"second, longer")
-    prepared.prepare(frames, experiment)
-    prepared.prepare(frames, Experiment.of_profile("class", data=f"images:{tmp_path}", size=32))
+    prepared.arrays_of(frames, experiment)
+    prepared.arrays_of(frames, Experiment.of_profile("class", data=f"images:{tmp_path}", size=32))
     assert len(reads) == 3
 
 
@@ -108,7 +108,7 @@ def masked(tmp_path) -> Path:
 
 
 def checksum(folder: Path) -> str:
-    return prepared.checksum(open_source(f"images:{folder}"), Experiment.of_profile("class", split="frame"))
+    return prepared.prepare(Experiment.of_profile("class", data=f"images:{folder}", split="frame")).checksum
 
 
 def test_a_copy_of_the_data_is_the_same_data(masked, tmp_path):
@@ -139,7 +139,7 @@ def test_another_spacing_patient_or_side_makes_other_data(tmp_path, monkeypatch)
     found = set()
     for case, (some, seed) in cases.items():
         monkeypatch.setenv("LVSEG_CACHE", str(tmp_path / case))  # frames without files: kept ones count as the same
-        found.add(prepared.checksum(some, Experiment.of_profile("class", seed=seed)))
+        found.add(prepared.prepare(Experiment.of_profile("class", seed=seed), some).checksum)
     assert len(found) == 4
 
 
@@ -149,38 +149,64 @@ def test_changed_code_prepares_anew(monkeypatch):
     counted = [replace(frame, load=lambda frame=frame: (reads.append(1), frame.read())[1]) for frame in frames]
     for code in ("as it was", "as it was", "edited"):
         monkeypatch.setattr(prepared, "_code", lambda code=code: code)
-        prepared.prepare(counted, experiment)
+        prepared.arrays_of(counted, experiment)
     assert len(reads) == 2 * len(frames)
 
 
-@pytest.mark.parametrize("ending", ["pixels", "sha256"])
+@pytest.mark.parametrize("ending", ["pixels", "json"])
 @pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: b"", lambda data: b"\1" + data[1:], None])
 def test_a_damaged_cache_is_made_again(tmp_path, monkeypatch, ending, damage):
     monkeypatch.setenv("LVSEG_CACHE", str(tmp_path / "cache"))
     frames = discs(3, 2)
-    whole = [array.tobytes() for array in prepared.prepare(frames, Experiment.of_profile("class"))]
+    whole = prepared.arrays_of(frames, Experiment.of_profile("class")).sha256()
     (kept,) = (tmp_path / "cache").glob(f"*.{ending}")
     if damage is None:
         kept.unlink()
     else:
         kept.write_bytes(damage(kept.read_bytes()))
     for _ in range(2):
-        assert [array.tobytes() for array in prepared.prepare(frames, Experiment.of_profile("class"))] == whole
+        assert prepared.arrays_of(frames, Experiment.of_profile("class")).sha256() == whole
 
 
 def test_prepared_frames_stay_on_disk(tmp_path, monkeypatch):
     """Arrays of the data's size never get into the process's own memory, only into pages that the system can drop."""
     monkeypatch.setenv("LVSEG_CACHE", str(tmp_path))
     frames = discs(10, 5)
-    split, arrays = prepared.load(frames, Experiment.of_profile("class"))
-    whole = prepared.prepare(frames, Experiment.of_profile("class"))
-    rows = [row for row, frame in enumerate(frames) if frame.name in split.train]
-    for part, all_of_it in zip(arrays, whole, strict=True):
-        assert isinstance(part, np.memmap) and isinstance(all_of_it, np.memmap)
+    data = prepared.prepare(Experiment.of_profile("class"), frames)
+    whole = prepared.arrays_of(frames, Experiment.of_profile("class"))
+    rows = [row for row, frame in enumerate(frames) if frame.name in data.split.train]
+    assert isinstance(data.arrays.image, np.memmap) and isinstance(whole.mask, np.memmap)
+    assert len(data.arrays) == len(rows) == 40 and data.arrays.nbytes == 40 * 2 * 64 * 64
+    for part, all_of_it in zip(data.arrays.pick(slice(None)), (whole.image, whole.mask), strict=True):
         np.testing.assert_array_equal(part, all_of_it[rows])
+    assert [frame.name for frame in data.tested] == list(data.split.test)
 
 
 def test_a_frame_without_outline_is_named():
     frames = [Frame("naked", "p", lambda: Pixels(np.zeros((8, 8), np.uint8), None, None))]
     with pytest.raises(DataError, match="naked: has no LV outline"):
-        prepared.prepare(frames, Experiment.of_profile("class"))
+        prepared.arrays_of(frames, Experiment.of_profile("class"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"), [("avx2 avx512f", "float32"), ("avx512_bf16", "bfloat16"), ("amx_bf16", "bfloat16")]
+)
+def test_activations_take_bfloat16_where_the_processor_has_it(tmp_path, monkeypatch, flags, expected):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text(f"processor: 0\nflags\t: fpu {flags} sse\n")
+    monkeypatch.setattr(machine, "SYSTEM", tmp_path)
+    auto = Experiment.of_profile("smoke", precision="auto")
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    assert prepared.settled(auto).precision == expected
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert prepared.settled(auto).precision == "float32"
+
+
+def test_a_split_file_that_is_gone_is_refused_before_any_data_is_read(tmp_path):
+    with pytest.raises(ConfigError, match="choose patient, frame, own, or a file"):
+        prepared.prepare(Experiment.of_profile("class", data="images:nowhere", split=str(tmp_path / "gone.json")))
+
+
+def test_a_settled_experiment_stays_as_it_is():
+    settled = prepared.settled(Experiment.of_profile("class", precision="auto"))
+    assert prepared.settled(settled) == settled and settled.precision != "auto"

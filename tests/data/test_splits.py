@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.real_data import CAMUS
 from lvseg.data import splits
+from lvseg.data.prepared import settled
 from lvseg.data.source import open_source
 from lvseg.errors import ConfigError, DataError
 from lvseg.experiment import Experiment
@@ -72,12 +73,12 @@ def test_the_data_sets_own_folds_are_tested_in_turn():
 def test_an_experiment_can_name_a_split_file_and_is_another_one_when_it_changes(tmp_path):
     frames, path = discs(), tmp_path / "mine.json"
     splits.Split("patient", 0, ("p0_f0", "p1_f1"), ("p2_f0",)).save(path)
-    experiment = Experiment.of_profile("class", split=str(path))
+    experiment = settled(Experiment.of_profile("class", split=str(path)))
     assert splits.choose(frames, experiment) == splits.Split.load(path)
     again = Experiment.of(**experiment.model_dump())
     assert again == experiment
     splits.Split("patient", 0, ("p0_f0", "p1_f1"), ("p3_f0",)).save(path)
-    assert Experiment.of_profile("class", split=str(path)).fingerprint() != experiment.fingerprint()
+    assert settled(Experiment.of_profile("class", split=str(path))).fingerprint() != experiment.fingerprint()
     with pytest.raises(DataError, match="isn't the split"):
         splits.choose(frames, again)
 
@@ -95,7 +96,7 @@ def test_a_split_file_that_cannot_be_used_is_refused(tmp_path, train, test, word
     path = tmp_path / "mine.json"
     splits.Split("patient", 0, tuple(train), tuple(test)).save(path)
     with pytest.raises(DataError, match=f"mine.json: .*{word}"):
-        splits.choose(discs(), Experiment.of_profile("class", split=str(path)))
+        splits.choose(discs(), settled(Experiment.of_profile("class", split=str(path))))
 
 
 @needs_camus

@@ -17,6 +17,7 @@ from lvseg.errors import ConfigError, DataError
 from lvseg.inference import onnx_file
 from lvseg.inference.segmenter import SHIPPED, Segmenter
 from lvseg.readers import open_path
+from lvseg.training.folder import segmenter
 from tests.inference.support import EXPERIMENT, SIZE, TRUTH, dice, grey, threshold_network
 
 
@@ -48,7 +49,7 @@ def test_keras_and_onnx_files_and_a_runs_folder_load_alike(tmp_path):
     shutil.copy(file.with_suffix(".json"), run / "experiment.json")
     image = grey(TRUTH)
     for weights in (file, file.with_suffix(".onnx"), run):
-        loaded = Segmenter.load(weights)
+        loaded = segmenter(weights) if weights.is_dir() else Segmenter.load(weights)
         assert loaded.experiment == EXPERIMENT
         assert dice(next(loaded.masks([image])), TRUTH) > 0.97
 

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.path import Path as Polygon
 
 from lvseg.phantom.heart import VIEWS, sample_patient
-from lvseg.phantom.scanner import BEAMS, SAMPLES, SCREEN_PX, Rendered, _scan_convert, echo_power, render
+from lvseg.phantom.scanner import BEAMS, SAMPLES, Rendered, _scan_convert, echo_power, render
 from tests.phantom.support import EVERY, digest, half_ellipsoid
 
 # Geometry
@@ -101,29 +101,6 @@ def test_a_two_chamber_view_has_no_right_heart():
     four, two = (render(replace(patient, view=view), 0.0) for view in VIEWS)
     beyond = in_heart(four, (-50, -42), (45, 60))  # the septum's or the inferior wall's far side
     assert four.image[beyond].mean() < 0.6 * two.image[beyond].mean()
-
-
-def test_a_screen_surrounds_the_same_frame():
-    patient = half_ellipsoid()
-    plain, shown = render(patient, 0.2), render(replace(patient, screen=True), 0.2)
-    height, width = plain.image.shape
-    top, _, left, _ = SCREEN_PX
-    sector = np.s_[top : top + height, left : left + width]
-    inside = plain.image > 0
-    assert np.array_equal(shown.image[sector][inside], plain.image[inside])
-    assert np.array_equal(shown.mask[sector], plain.mask) and shown.mask.sum() == plain.mask.sum()
-    assert np.array_equal(shown.labels[sector], plain.labels) and shown.area_mm2 == plain.area_mm2
-    drawn = Polygon(shown.contour_mm / shown.spacing_mm[0])
-    centres = np.stack(np.meshgrid(*(np.arange(n) + 0.5 for n in shown.mask.shape[::-1])), axis=-1)
-    assert (drawn.contains_points(centres.reshape(-1, 2)).reshape(shown.mask.shape) != shown.mask).sum() <= 2
-    marks = np.flatnonzero(shown.image[: top + height + 5, left + width + 10] > 100)
-    assert np.diff(marks).mean() * shown.spacing_mm[0] == pytest.approx(10, rel=0.02)
-    trace = shown.image[top + height + 5 :, left : left + width]
-    _, columns = np.nonzero(trace[:25] > 100)  # only R waves reach that high
-    assert {round(3 * column / width) for column in columns} == {0, 1, 2, 3}
-
-
-# Chance and speckle
 
 
 def test_the_same_seeds_give_the_same_bytes_and_others_do_not():

@@ -32,7 +32,7 @@ def test_camus_frames_are_upright_with_mask_spacing_and_subset(tmp_path: Path) -
             ("patient0002_2CH_ED", "patient0002", "2CH", "ED", "testing"),
             ("patient0002_2CH_ES", "patient0002", "2CH", "ES", "testing"),
         ]
-    image, mask, spacing = frames[0].read()
+    image, mask, spacing, *_ = frames[0].read()
     np.testing.assert_array_equal(image, PICTURE)
     assert mask is not None and mask[4:12, 5:15].all() and mask.sum() == 80
     assert image.dtype == np.uint8 and mask.dtype == bool
@@ -87,7 +87,7 @@ def test_camus_mhd_keeps_native_pixels(tmp_path: Path) -> None:
         SimpleITK.WriteImage(image, str(tmp_path / f"patient0003_2CH_ES{name}.mhd"))
     (frame,) = open_source(f"camus:{tmp_path}")
     assert (frame.patient, frame.view, frame.phase, frame.subset) == ("patient0003", "2CH", "ES", "")
-    image, mask, spacing = frame.read()
+    image, mask, spacing, *_ = frame.read()
     np.testing.assert_array_equal(image, PICTURE)
     np.testing.assert_array_equal(mask, PICTURE > 99)
     assert spacing == (0.154, 0.308)
@@ -102,7 +102,7 @@ def test_real_camus_lists_all_and_reads_as_nibabel_does() -> None:
     assert {f.subset for f in frames} == {"training", "validation"}
     assert sum(f.subset == "validation" for f in frames) == 100
     for frame in frames[::150]:
-        image, mask, spacing = frame.read()
+        image, mask, spacing, *_ = frame.read()
         np.testing.assert_array_equal(image, nibabel.load(frame.files[0]).get_fdata().T)
         np.testing.assert_array_equal(mask, nibabel.load(frame.files[1]).get_fdata().T == 1)
         assert spacing == (0.308, 0.308)
@@ -120,3 +120,19 @@ def test_real_camus_releases_agree() -> None:
         assert old.read().spacing_mm == (0.154, 0.308)
         if old.view == "4CH":  # the newer release keeps every second row
             np.testing.assert_array_equal(old.read().image[::2], new[old.name].read().image)
+
+
+def test_camus_half_sequences_are_a_cine_with_a_mask_for_each_frame(tmp_path: Path) -> None:
+    folder = write_camus_cine(tmp_path)
+    frames = open_source(f"camus_cine:{tmp_path}")
+    assert [(f.name, f.patient, f.phase) for f in frames] == [
+        ("patient0001_4CH_half_sequence_0001", "patient0001", "ED"),
+        ("patient0001_4CH_half_sequence_0002", "patient0001", ""),
+        ("patient0001_4CH_half_sequence_0003", "patient0001", "ES"),
+    ]
+    for shift, frame in enumerate(frames):
+        image, mask, *_ = frame.read()
+        np.testing.assert_array_equal(image, np.roll(PICTURE, shift, axis=1))
+        np.testing.assert_array_equal(mask, image > 128)
+    (folder / "patient0001_4CH_half_sequence_gt.nii.gz").unlink()
+    refused(frames[0].read, folder / "patient0001_4CH_half_sequence_gt.nii.gz", "no such file")

@@ -76,7 +76,7 @@ def test_the_cine_that_pydicom_ships() -> None:
     assert len(frames) == 30 and frames[29].name == f"{path.stem}_0030"
     data = pydicom.dcmread(path)
     for index in (0, 17, 29):
-        image, mask, spacing = frames[index].read()
+        image, mask, spacing, *_ = frames[index].read()
         jpeg = Image.open(io.BytesIO(get_frame(data.PixelData, index, number_of_frames=30))).convert("L")
         np.testing.assert_allclose(image.astype(float), np.array(jpeg, float), atol=3)
         assert mask is None and spacing == pytest.approx((0.510497, 0.510497))

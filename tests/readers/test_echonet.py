@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.fuzz_readers import write_echonet, write_video
+from benchmarks.fuzz_readers import write_echonet, write_pediatric, write_video
 from lvseg.data.source import open_source
 from tests.readers.support import refused
 
@@ -22,7 +22,7 @@ def test_echonet_dynamic(tmp_path: Path) -> None:
     assert frames[0].facts == {"ef_percent": 55.0, "edv_ml": 100.0, "esv_ml": 45.0, "frame_rate_hz": 50.0}
     assert frames[0].files == (tmp_path / "Videos" / "0XA.avi", tmp_path / "VolumeTracings.csv")
     for frame, level, half in zip(frames, (60, 140) * 2, (10, 20) * 2, strict=True):
-        image, mask, spacing = frame.read()
+        image, mask, spacing, *_ = frame.read()
         assert image.shape == (112, 112) and np.abs(image.astype(int) - level).max() <= 3 and spacing is None
         expected = np.zeros((112, 112), bool)
         expected[20:80, 50 - half : 50 + half] = True
@@ -58,3 +58,17 @@ def test_a_video_listed_twice_is_refused(tmp_path: Path) -> None:
     path = write_echonet(tmp_path) / "FileList.csv"
     path.write_text(path.read_text() + "0XA.avi,55,45,100,112,112,50,4,TEST\n")
     refused(lambda: open_source(f"echonet:{tmp_path}"), path, "0XA twice")
+
+
+def test_echonet_pediatric(tmp_path: Path) -> None:
+    frames = open_source(f"pediatric:{write_pediatric(tmp_path)}")
+    assert frames[0].facts == {"ef_percent": 61.0, "age_years": 3.0, "sex": "F"}
+    assert [(f.name, f.patient, f.view, f.phase, f.subset) for f in frames] == [
+        ("A4C_CR1-CR2-000039_0003", "CR1-CR2", "4CH", "", "fold7"),
+        ("PSAX_CR1-CR2-000041_0003", "CR1-CR2", "PSAX", "", "fold7"),
+    ]
+    image, mask, *_ = frames[1].read()
+    expected = np.zeros((112, 112), bool)
+    expected[20:60, 10:40] = True
+    np.testing.assert_array_equal(mask, expected)
+    assert np.abs(image.astype(int) - 100).max() <= 3

@@ -23,7 +23,7 @@ from tests.readers.support import SQUARE, filled, only, refused
 @pytest.mark.parametrize("kind", [None, "polygon", "linestrip", "oriented_rectangle", "rectangle"])
 def test_labelme_polygons_fill_whole_pixels_between_pixel_corners(tmp_path: Path, kind: str | None) -> None:
     write_labelme(tmp_path / "a.json", [{"label": "LV", "shape_type": kind, "points": CORNERS}])
-    image, mask, spacing = only(open_source(f"labelme:{tmp_path}"))
+    image, mask, spacing, *_ = only(open_source(f"labelme:{tmp_path}"))
     np.testing.assert_array_equal(image, PICTURE)
     np.testing.assert_array_equal(mask, SQUARE)
     assert spacing is None

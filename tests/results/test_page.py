@@ -18,7 +18,7 @@ def test_a_method_that_finds_nothing_still_has_its_row_and_its_page(tmp_path):
     runs = made_up(tmp_path, dict.fromkeys(METHODS, 0.9))
     for run in runs:
         if run.experiment.model != "resunet":
-            run.frames["hd95_mm"] = run.frames["assd_mm"] = 2.0
+            run.scores["hd95_mm"] = run.scores["assd_mm"] = 2.0
     found = page.results(runs, paper.TABLE_1)
     assert [row["hd95_mm"]["mean"] for row in found["table2"]] == [2, None, 2]
     written = page.write(found, {}, tmp_path / "report").read_text()

@@ -177,9 +177,9 @@ def test_table2_by_hand(tmp_path):
     runs = made_up(tmp_path, dict.fromkeys(METHODS, 0.9))
     rows = statistics.table2(runs)
     assert [row["method"] for row in rows] == list(METHODS)
-    both = pd.concat([run.frames.dice for run in runs if run.experiment.model == "unet"])
+    both = pd.concat([run.scores.dice for run in runs if run.experiment.model == "unet"])
     assert rows[0]["dice"]["mean"] == pytest.approx(both.mean())
-    assert rows[0]["dice"]["per_seed"] == [pytest.approx(run.frames.dice.mean()) for run in runs[::3]]
+    assert rows[0]["dice"]["per_seed"] == [pytest.approx(run.scores.dice.mean()) for run in runs[::3]]
     assert rows[0]["dice_pooled"] == pytest.approx(2 * 100 / (2 * 100 + 10 + 20))
     assert (rows[0]["n_frames"], rows[0]["n_patients"]) == (40, 10)
     assert "hd95_mm" not in rows[0]
@@ -190,8 +190,8 @@ def test_table2_by_hand(tmp_path):
 def test_table2s_interval_is_by_patient(tmp_path):
     """All frames of a patient score the same: the interval is the t interval of ten patients, not of 40 frames."""
     (run, *_) = made_up(tmp_path, dict.fromkeys(METHODS, 0.9))
-    of_patient = dict(zip(sorted(set(run.frames.patient)), np.linspace(0.80, 0.98, 10), strict=True))
-    run.frames["dice"] = run.frames.patient.map(of_patient)
+    of_patient = dict(zip(sorted(set(run.scores.patient)), np.linspace(0.80, 0.98, 10), strict=True))
+    run.scores["dice"] = run.scores.patient.map(of_patient)
     (row,) = statistics.table2([run])
     values = np.array(list(of_patient.values()))
     assert row["dice"]["ci95"] == pytest.approx(stats.t.interval(0.95, 9, values.mean(), stats.sem(values)), abs=0.004)
@@ -200,6 +200,6 @@ def test_table2s_interval_is_by_patient(tmp_path):
 def test_frames_without_a_distance_are_counted_not_dropped_in_silence(tmp_path):
     runs = made_up(tmp_path, dict.fromkeys(METHODS, 0.9))
     for run in runs:
-        run.frames["hd95_mm"] = [np.nan, *[2.0] * 39]
+        run.scores["hd95_mm"] = [np.nan, *[2.0] * 39]
     row = statistics.table2(runs)[0]
     assert row["hd95_mm"]["mean"] == 2 and row["hd95_mm"]["frames_without"] == 2

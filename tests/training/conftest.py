@@ -13,10 +13,10 @@ from tests.training.support import TINY
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """A finished tiny run: (experiment, folder, receipt, lines it reported)."""
+    """A finished tiny run: (its data, folder, receipt, lines it said)."""
     folder, lines = tmp_path_factory.mktemp("run"), []
-    experiment = Experiment.of_profile("smoke", **TINY, epochs=3)
-    return experiment, folder, train(experiment, folder, lines.append), lines
+    data = prepared.prepare(Experiment.of_profile("smoke", **TINY, epochs=3))
+    return data, folder, train(data, folder, lines.append), lines
 
 
 @pytest.fixture(scope="session")

@@ -111,7 +111,7 @@ def test_two_devices_compute_what_one_does(ramp, tmp_path, backend):
     would be off by several percent at once.
     """
     pytest.importorskip(backend)
-    np.savez(tmp_path / "ramp.npz", **ramp._asdict())
+    np.savez(tmp_path / "ramp.npz", image=ramp.image, mask=ramp.mask)
     done = subprocess.run([sys.executable, "-c", DEVICES, backend, tmp_path], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])

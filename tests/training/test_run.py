@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from lvseg.backend import keras
+from lvseg.data.prepared import prepare
 from lvseg.errors import ConfigError, DataError
 from lvseg.experiment import Experiment
 from lvseg.inference.segmenter import Segmenter
@@ -20,9 +21,9 @@ from tests.training.support import TINY
 
 
 def test_a_finished_run_has_everything(finished):
-    experiment, folder, receipt, lines = finished
+    data, folder, receipt, lines = finished
     assert {path.name for path in folder.iterdir()} == {*OUTPUTS, RECEIPT, LOG, ".lock"}
-    assert json.loads((folder / "experiment.json").read_text()) == experiment.model_dump()
+    assert json.loads((folder / "experiment.json").read_text()) == data.experiment.model_dump()
     assert list(pd.read_csv(folder / "history.csv").epoch) == [1, 2, 3]
     scores = pd.read_csv(folder / "frames.csv")
     with np.load(folder / "masks.npz") as masks:
@@ -34,9 +35,9 @@ def test_a_finished_run_has_everything(finished):
 
 
 def test_a_finished_run_is_kept(finished):
-    experiment, folder, receipt, _ = finished
+    data, folder, receipt, _ = finished
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir() if path.name != ".lock"}
-    assert train(experiment, folder, lambda line: None) == receipt
+    assert train(data, folder, lambda line: None) == receipt
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
@@ -44,14 +45,14 @@ def test_another_experiment_in_a_folder_is_refused_and_nothing_is_lost(finished)
     _, folder, _, _ = finished
     before = {path: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(DataError, match="holds another experiment; choose another folder"):
-        train(Experiment.of_profile("smoke", **TINY, epochs=4), folder, lambda line: None)
+        train(prepare(Experiment.of_profile("smoke", **TINY, epochs=4)), folder, lambda line: None)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_a_state_that_a_kill_left_beside_the_receipt_is_removed(finished):
-    experiment, folder, receipt, _ = finished
+    data, folder, receipt, _ = finished
     (folder / "state.npz").write_bytes(b"of the last step")
-    assert train(experiment, folder, lambda line: None) == receipt
+    assert train(data, folder, lambda line: None) == receipt
     assert not (folder / "state.npz").exists()
 
 
@@ -78,13 +79,13 @@ def test_a_run_learns_and_keeps_what_it_learned(squares, tmp_path, precision):
     experiment = Experiment.of_profile(
         "smoke", model="unet", data=f"images:{folder}", size=32, max_frames=None, epochs=40, precision=precision
     )
-    train(experiment, tmp_path, lambda line: None)
+    train(prepare(experiment), tmp_path, lambda line: None)
     run = Run.load(tmp_path)
     network = keras.saving.load_model(tmp_path / "weights.keras", compile=False)
     assert {layer.compute_dtype for layer in network.layers} == {"float32"}
     again = Segmenter(network.predict_on_batch, experiment)
-    assert len(run.frames) == 6
-    for name in run.frames.frame:
+    assert len(run.scores) == 6
+    for name in run.scores.frame:
         mask, truth = run.mask(name), drawn[name]
         assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.85, name
         image = cv2.imread(str(folder / f"{name}.png"), cv2.IMREAD_GRAYSCALE)
@@ -94,7 +95,7 @@ def test_a_run_learns_and_keeps_what_it_learned(squares, tmp_path, precision):
 def test_divergence_is_a_sentence(tmp_path):
     experiment = Experiment.of_profile("smoke", **TINY, epochs=3, rate=1e30, schedule="constant", batch_norm=False)
     with pytest.raises(ConfigError, match=r"the loss is nan in epoch 1, step \d; choose a smaller rate than 1e\+30"):
-        train(experiment, tmp_path, lambda line: None)
+        train(prepare(experiment), tmp_path, lambda line: None)
     assert not (tmp_path / RECEIPT).exists()
     assert (tmp_path / LOG).read_text().splitlines()[-1].endswith("choose a smaller rate than 1e+30")
 

@@ -18,7 +18,6 @@ import pytest
 
 from lvseg.backend import keras
 from lvseg.data import prepared
-from lvseg.data.source import open_source
 from lvseg.errors import DataError
 from lvseg.experiment import Experiment
 from lvseg.training.fit import fit
@@ -34,6 +33,7 @@ import itertools, json, os, signal, sys
 from pathlib import Path
 import numpy as np
 from lvseg import evaluation
+from lvseg.data.prepared import prepare
 from lvseg.experiment import Experiment
 from lvseg.training import state
 from lvseg.training.run import train
@@ -53,7 +53,7 @@ if sys.argv[3] == "half a state":
 if sys.argv[3] == "evaluation":
     evaluation.evaluate = die
 experiment = Experiment.of_profile("smoke", **json.loads(sys.argv[2]))
-train(experiment, Path(sys.argv[1]), lambda line: print(line, flush=True))
+train(prepare(experiment), Path(sys.argv[1]), lambda line: print(line, flush=True))
 """
 
 
@@ -76,7 +76,7 @@ def assert_equal_weights(a: keras.Model, b: keras.Model) -> None:
 def whole(tmp_path_factory) -> Path:
     """A run that nobody killed."""
     folder = tmp_path_factory.mktemp("whole")
-    train(EXPERIMENT, folder, lambda line: None)
+    train(prepared.prepare(EXPERIMENT), folder, lambda line: None)
     return folder
 
 
@@ -115,7 +115,7 @@ def stop(*_):
 
 @pytest.fixture(scope="module")
 def arrays() -> prepared.Arrays:
-    return prepared.load(open_source("phantom"), EXPERIMENT)[1]
+    return prepared.prepare(EXPERIMENT).arrays
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +173,7 @@ def test_a_full_disk_is_told_and_loses_nothing(arrays, state, disk):
 def test_a_state_of_other_data_or_another_experiment_is_not_used(arrays, state, tmp_path):
     (tmp_path / "state.npz").write_bytes(state)
     assert "going on after epoch" in first_words(arrays, EXPERIMENT, tmp_path)
-    other_data = prepared.Arrays(arrays.image, arrays.mask[::-1])
+    other_data = prepared.Arrays(arrays.image, arrays.mask[::-1], arrays.rows)
     assert "state.npz is of other choices, data or backend" in first_words(other_data, EXPERIMENT, tmp_path)
     other_rate = EXPERIMENT.model_copy(update={"rate": 1e-3})
     assert "state.npz is of other choices, data or backend" in first_words(arrays, other_rate, tmp_path)
