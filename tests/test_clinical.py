@@ -216,6 +216,16 @@ def test_camus_volumes_agree_with_the_clinic(patient):
     assert ef == pytest.approx(clinic_volumes(patient)[1], abs=8)
 
 
+def test_the_nearest_pixel_is_the_one_that_scipy_takes():
+    """On points inside, on the border, between two pixels and outside."""
+    ndimage = pytest.importorskip("scipy.ndimage")
+    rng = np.random.default_rng(0)
+    cavity = rng.random((9, 7)) < 0.5
+    points = np.concatenate([rng.uniform(-2, 10, (2000, 2)), np.argwhere(cavity), np.argwhere(cavity) + 0.5])
+    expected = ndimage.map_coordinates(cavity.view(np.uint8), points.T, order=0) > 0
+    np.testing.assert_array_equal(clinical._nearest(cavity, points), expected)
+
+
 @needs_camus
 def test_camus_annulus_is_found_at_the_border_to_the_atrium():
     nibabel = pytest.importorskip("nibabel")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+import statistics
+
 import pytest
 
+from benchmarks.table import RESULTS
 from lvseg.errors import ConfigError
-from lvseg.experiment import Experiment, NetworkConfig
+from lvseg.experiment import PROFILES, Experiment, NetworkConfig
 
 
 @pytest.mark.parametrize(
@@ -40,3 +45,26 @@ def test_a_batch_has_to_divide_into_its_parts():
 def test_a_split_that_does_not_exist_is_refused_before_any_data_is_read(split):
     with pytest.raises(ConfigError, match="choose patient, frame, own, or a file"):
         Experiment.of_profile("class", split=split)
+
+
+def test_experiments_kept_from_before_are_the_same_experiments():
+    """Their receipts hold this fingerprint: were it another one, finished runs would be run again."""
+    kept = {
+        "unet": "1391f16de51f68463673cbd7d2e43e0817d02f4f879fbfcd4940ba5cfd598f90",
+        "resunet": "a5a0a5fadfc8ff7ec8ae1c837505e3363cac8611fc171626f3196b55c1cf8a6d",
+        "improved_resunet": "40d1d81069e65599a088efb5b8e7796ac4a0769e3c908dd91f3a19ff8dc74387",
+    }
+    found = {model: Experiment.of_profile("smoke", model=model).fingerprint() for model in kept}
+    assert found == kept
+
+
+def test_a_profile_costs_and_scores_what_the_benchmarks_measured():
+    """Of a U-Net on CAMUS's validation patients: the mean Dice of the newest measurement, and its seconds."""
+    rows = [row for row in json.loads(RESULTS.read_text()) if row["name"] == "time_to_dice"]
+    for name in ("class",):
+        profile = PROFILES[name]
+        newest = [row for row in rows if row["case"].startswith(f"{name}_unet,")][-1]["ends"][f"{name}_unet"]
+        ends = [re.fullmatch(r"Dice ([\d.]+) after ([\d.]+) s", end).groups() for end in newest]
+        dice, seconds = (statistics.mean(map(float, values)) for values in zip(*ends, strict=True))
+        assert profile.dice == pytest.approx(dice, abs=0.001)
+        assert profile.seconds == pytest.approx(seconds, rel=0.05)

@@ -11,7 +11,8 @@ import pytest
 
 from lvseg.errors import DataError
 from lvseg.experiment import Experiment
-from lvseg.training.folder import OUTPUTS, RECEIPT, gather, valid_receipt
+from lvseg.training.folder import OUTPUTS, RECEIPT, Run, gather, valid_receipt
+from lvseg.training.run import train
 from tests.training.support import TINY
 
 
@@ -34,3 +35,17 @@ def test_a_run_without_receipt_is_no_result(reproduction, tmp_path):
     (copy / victim / RECEIPT).unlink()
     with pytest.raises(DataError, match=f"{victim}: has no valid receipt"):
         gather(copy)
+
+
+def test_a_run_of_an_lvseg_with_other_choices_is_refused_with_what_changed(finished, tmp_path):
+    data, folder, _, _ = finished
+    old = tmp_path / "old"
+    shutil.copytree(folder, old)
+    choices = json.loads((old / "experiment.json").read_text()) | {"augment": True}
+    (old / "experiment.json").write_text(json.dumps(choices))
+    for use in (lambda: Run.load(old), lambda: train(data, old, lambda line: None)):
+        with pytest.raises(
+            DataError, match=r"experiment\.json: is of an lvseg with other choices \(augment=True"
+        ) as refused:
+            use()
+        assert "train that experiment anew" in str(refused.value)
