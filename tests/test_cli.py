@@ -350,7 +350,7 @@ REPRODUCE = ("reproduce", "--profile", "smoke", "--out", "OUT")
         ((*TRAIN, "--set", "size=40"), ["size=40"]),
         ((*TRAIN, "--set", "epochs=many"), ["epochs='many'"]),
         ((*TRAIN, "--set", "rate=NaN"), ["rate=nan"]),
-        ((*TRAIN, "--set", "precision=half"), ["precision='half'", "auto, float32, bfloat16 or float16"]),
+        ((*TRAIN, "--set", "precision=half"), ["precision='half'", "'auto', 'float32', 'bfloat16' or 'float16'"]),
         ((*TRAIN, "--set", "sise=64"), ["'sise'", "size"]),
         ((*TRAIN, "--set", "split=doctor"), ["split='doctor'", "patient"]),
         ((*TRAIN, "--set", "model=unet"), ["--model"]),
