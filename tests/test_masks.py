@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.path import Path as Outline
+from scipy import ndimage
 
+from lvseg import masks
 from lvseg.masks import contour, inside
+from tests.readers.support import refused
 
 RNG = np.random.default_rng(7)
 
@@ -54,3 +59,30 @@ def test_contour_of_a_square_with_a_hole_at_the_image_border():
     around = mask.copy()
     around[[1, 1, 3, 3], [1, 3, 1, 3]] = False  # only these have four neighbours in the mask
     np.testing.assert_array_equal(contour(mask), np.argwhere(around))
+
+
+def test_the_largest_region_is_scipys_and_corners_join():
+    mask = np.random.default_rng(3).random((40, 50)) < 0.3
+    labels, count = ndimage.label(mask, np.ones((3, 3)))
+    sizes = ndimage.sum_labels(mask, labels, range(1, count + 1))
+    found = masks.largest_region(mask)
+    assert count > 5 and np.sort(sizes)[-1] > np.sort(sizes)[-2]  # so one answer is right
+    np.testing.assert_array_equal(found, labels == 1 + np.argmax(sizes))
+    assert not masks.largest_region(mask & False).any()
+
+
+def test_an_overlay_colours_the_outline_and_nothing_else():
+    image, mask = np.full((60, 80), 90, np.uint8), np.zeros((60, 80), bool)
+    mask[20:40, 30:60] = True
+    coloured = np.ptp(masks.overlay(image, mask).astype(int), axis=2) > 0
+    np.testing.assert_array_equal(np.argwhere(coloured), masks.contour(mask))
+
+
+def test_a_mask_survives_its_file_and_half_a_file_is_refused(tmp_path: Path) -> None:
+    mask = np.random.default_rng(4).random((30, 20)) < 0.5
+    path = tmp_path / "mask.png"
+    masks.write_png(path, mask.astype(np.uint8) * 255)
+    np.testing.assert_array_equal(masks.read_png(path), mask)
+    assert [file.name for file in tmp_path.iterdir()] == ["mask.png"]
+    path.write_bytes(path.read_bytes()[:40])
+    refused(lambda: masks.read_png(path), path)

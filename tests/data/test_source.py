@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lvseg.data.source import open_source
+from lvseg.data.source import absolute, open_source
 from lvseg.errors import ConfigError
 from lvseg.readers import KINDS, Frame
 from tests.readers.support import refused
@@ -39,3 +39,17 @@ def test_listing_reads_no_pixels(tmp_path: Path) -> None:
     for kind in ("images", "labelme", "camus"):
         (frame,) = open_source(f"{kind}:{tmp_path}")
         refused(frame.read, tmp_path, "can't be read")
+
+
+def test_a_cohort_of_virtual_patients_is_as_large_as_asked_for() -> None:
+    frames = open_source("phantom:adult:3x2")
+    assert len(frames) == 6 and len({frame.patient for frame in frames}) == 3
+    for spec in ("phantom:adult", "phantom:adult:3", "phantom:adult:x2", "phantom:martian:3x2"):
+        with pytest.raises(ConfigError):
+            open_source(spec)
+
+
+def test_a_folder_means_the_same_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert absolute("images:a/../b") == f"images:{tmp_path / 'b'}" and absolute("camus:~") == f"camus:{Path.home()}"
+    assert absolute("phantom") == "phantom" and absolute("phantom:adult:3x2") == "phantom:adult:3x2"

@@ -1,0 +1,113 @@
+"""What the figures draw, read back from their axes: the numbers that they were given, or others' reading of them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from lvseg import clahe, paper
+from lvseg.figures import plots
+
+IMAGE = np.minimum(np.random.default_rng(0).exponential(50, (64, 80)), 255).astype(np.uint8)
+MASK = np.zeros(IMAGE.shape, bool)
+MASK[20:40, 30:60] = True
+
+
+def drawn_outlines(axes) -> list[np.ndarray]:
+    """The points of every outline in the axes."""
+    return [path.vertices for drawn in axes.collections for path in drawn.get_paths() if len(path.vertices)]
+
+
+def test_an_outline_is_drawn_around_its_mask_and_where_there_is_one():
+    """Halfway between the last pixel inside and the first one outside."""
+    with_mask, without, empty = plots.outlined([IMAGE] * 3, [MASK, None, MASK & False], ["a", "b", "c"]).axes[:3]
+    (outline,) = drawn_outlines(with_mask)
+    assert (outline.min(0), outline.max(0)) == (pytest.approx([29.5, 19.5]), pytest.approx([59.5, 39.5]))
+    assert drawn_outlines(without) == drawn_outlines(empty) == []
+    assert [axes.get_title() for axes in (with_mask, without, empty)] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(("frames", "grid"), [(1, (1, 1)), (6, (1, 6)), (7, (2, 6))])
+def test_six_frames_stand_in_a_row(frames, grid):
+    figure = plots.outlined([IMAGE] * frames, [None] * frames, [str(number) for number in range(frames)])
+    assert figure.axes[0].get_gridspec().get_geometry() == grid
+    assert sum(len(axes.images) for axes in figure.axes) == frames
+
+
+def test_fig6_shows_opencvs_clahe_and_the_grey_levels_of_both():
+    before, after, *histograms = plots.fig6(IMAGE, 2.0, 8).axes
+    expected = cv2.createCLAHE(2.0, (8, 8)).apply(IMAGE)
+    np.testing.assert_array_equal(before.images[0].get_array(), IMAGE)
+    np.testing.assert_array_equal(after.images[0].get_array(), expected)
+    for axes, picture in zip(histograms, (IMAGE, expected), strict=True):
+        assert sum(bar.get_height() for bar in axes.patches) == (picture > 0).sum()
+
+
+def test_the_steps_of_one_tile_are_that_tiles():
+    taken_apart = clahe.steps(IMAGE, 2.0, (4, 5))
+    tiled, histogram, mapping, result = plots.clahe_steps(taken_apart, (1, 3)).axes
+    frame = tiled.patches[0]
+    assert (frame.get_x(), frame.get_y(), frame.get_width(), frame.get_height()) == (3 * 16, 1 * 16, 16, 16)
+    np.testing.assert_array_equal(histogram.lines[0].get_ydata(), taken_apart.histograms[1, 3])
+    np.testing.assert_array_equal(histogram.lines[1].get_ydata(), taken_apart.clipped[1, 3])
+    np.testing.assert_array_equal(mapping.lines[0].get_ydata(), taken_apart.mappings[1, 3])
+    np.testing.assert_array_equal(result.images[0].get_array(), taken_apart.result)
+
+
+def test_end_diastole_and_end_systole_stand_at_the_largest_and_the_smallest_area():
+    (axes,) = plots.area_curve([20.0, 31.0, 25.0, 12.0, 19.0]).axes
+    assert {text.get_text(): text.xy for text in axes.texts} == {"ED": (1, 31.0), "ES": (3, 12.0)}
+
+
+def test_histograms_count_every_value_in_common_bins():
+    values = {"few": [0.1, 0.9], "many": np.linspace(0, 1, 50)}
+    (axes,) = plots.histograms(values, "Dice").axes
+    bars = [list(drawn) for drawn in axes.containers]
+    assert [sum(bar.get_height() for bar in drawn) for drawn in bars] == [2, 50]
+    assert [bar.get_x() for bar in bars[0]] == [bar.get_x() for bar in bars[1]]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["few", "many"]
+
+
+def test_lines_are_the_numbers():
+    (axes,) = plots.lines([1, 2, 4], {"a": [3, 5, 7], "b": [0, 1, 0]}, "x", "y").axes
+    found = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+    assert found == {"a": [[1, 3], [2, 5], [4, 7]], "b": [[1, 0], [2, 1], [4, 0]]}
+
+
+def test_each_seed_is_a_line_and_each_method_a_colour_and_a_name():
+    seeds = [pd.DataFrame({"epoch": [1, 2], "loss": [1.0, loss]}) for loss in (0.5, 0.25)]
+    (axes,) = plots.curves({"unet": seeds, "resunet": seeds[:1]}).axes
+    assert [line.get_ydata().tolist() for line in axes.lines] == [[1, 0.5], [1, 0.25], [1, 0.5]]
+    assert [line.get_color() for line in axes.lines] == [plots.COLOURS[m] for m in ("unet", "unet", "resunet")]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["U-Net", "ResUNet"]
+
+
+def test_a_bar_is_the_mean_of_the_frames_and_a_dot_that_of_a_patient():
+    """Nine frames of one patient score 1, one of another 0: dots at 1 and 0, the bar at 0.9, the paper's beside it."""
+    table = pd.DataFrame({"patient": ["p"] * 9 + ["q"], "dice": [1.0] * 9 + [0.0]})
+    (axes,) = plots.dice_by_patient({"unet": table, "other": table}).axes
+    dots, bar, *_ = axes.collections
+    assert sorted(dots.get_offsets()[:, 1]) == [0, 1]
+    assert bar.get_segments()[0][:, 1] == pytest.approx([0.9, 0.9])
+    (diamond,) = axes.lines  # the paper has no other method
+    assert diamond.get_ydata().tolist() == [paper.TABLE_2["unet"]["dice"]]
+
+
+def test_fig7_has_the_label_around_each_methods_mask():
+    moved = np.roll(MASK, 5, axis=1)
+    figure = plots.fig7([(IMAGE, MASK, {"unet": moved, "resunet": MASK})] * 2, ["one", "two"])
+    first, second = figure.axes[:4], figure.axes[4:]
+    assert [axes.get_title() for axes in first] == ["(a) image\none", "(b) label", "(c) U-Net", "(d) ResUNet"]
+    assert [axes.get_title() for axes in second] == ["two", "", "", ""]
+    shown = [axes.images[0].get_array() for axes in first]
+    for found, expected in zip(shown, (IMAGE, MASK * 255, moved * 255, MASK * 255), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert [len(drawn_outlines(axes)) for axes in first] == [0, 0, 1, 1]
+    np.testing.assert_array_equal(drawn_outlines(first[2])[0], drawn_outlines(first[3])[0])
+
+
+def test_a_figure_is_a_png_of_its_own_size():
+    picture = cv2.imdecode(np.frombuffer(plots.lines([0, 1], {"a": [0, 1]}, "x", "y").png(), np.uint8), 1)
+    assert picture.shape[:2] == (3 * 90, 7 * 90)
