@@ -17,6 +17,7 @@ def in_a_new_process(code: str, **environment: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_the_backend_is_tensorflow_whatever_a_file_at_home_says(tmp_path):
     """Keras would go by `keras.json`; here only `KERAS_BACKEND` counts, so that a class computes alike."""
     (tmp_path / "keras.json").write_text('{"backend": "jax"}')
@@ -24,6 +25,7 @@ def test_the_backend_is_tensorflow_whatever_a_file_at_home_says(tmp_path):
     assert in_a_new_process(code, KERAS_HOME=str(tmp_path)) == ["tensorflow"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("package", "use"),
     [("jax", "jax.numpy.ones(3).sum()"), ("sklearn", "sklearn.metrics.accuracy_score([1, 1], [1, 0]) * 6")],

@@ -76,6 +76,8 @@ def tensorflow(saved) -> dict[str, np.ndarray]:
     return on("tensorflow", saved)
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("backends")
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_other_backends_compute_what_tensorflow_computes(backend, saved, tensorflow):
     if find_spec(backend) is None:

@@ -57,6 +57,7 @@ def test_a_benchmark_that_cannot_run_here_does_not_stop_the_others(monkeypatch: 
     assert "metrics" in second and "there is no such folder" in second
 
 
+@pytest.mark.slow
 def test_the_gpu_benchmark_measures_a_step():
     """At a tiny size on the processor, in bfloat16."""
     command = [sys.executable, "-m", "benchmarks.gpu.step", "lvseg", "resunet", "bfloat16", "--tiny"]
@@ -68,6 +69,7 @@ def test_the_gpu_benchmark_measures_a_step():
     assert found["share_of_matmul"] * found["matmul_tflops"] * 1e12 == pytest.approx(flops, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_the_gpu_benchmarks_peer_is_the_same_network():
     """Another framework's count of weights and multiply-adds for Table 1's plain ResUNet agrees with ours."""
     pytest.importorskip("torch", reason="PyTorch is not installed; it is a peer in benchmarks only")

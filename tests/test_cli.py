@@ -218,6 +218,7 @@ def test_a_picture_on_both_sides_of_a_split_is_named(lvseg, tmp_path):
     assert sum("p0_x and p3_x: 1.0000" in text or "p3_x and p0_x: 1.0000" in text for text in told) == 2
 
 
+@pytest.mark.slow
 def test_training_on_a_split_file(lvseg, labelme, tmp_path):
     lvseg("data", "split", f"labelme:{labelme}", tmp_path / "split.json", "--folds", 3, "--seed", 1)
     status, _, error = lvseg(
@@ -248,6 +249,8 @@ def test_check_of_camus(lvseg):
     assert re.search(r"view\W+10 2CH, 10 4CH", out) and re.search(r"phase\W+10 ED, 10 ES", out)
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("run of the command line")
 def test_a_runs_scores_are_printed_as_csv(lvseg, run_folder):
     status, out, error = lvseg("evaluate", run_folder)
     assert status == 0
@@ -257,6 +260,8 @@ def test_a_runs_scores_are_printed_as_csv(lvseg, run_folder):
     assert f"{kept.dice.mean():.4f}" in error
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("run of the command line")
 def test_a_run_predicts_the_masks_that_it_was_scored_by(lvseg, run_folder, labelme, tmp_path):
     with np.load(run_folder / "masks.npz") as kept:
         name = kept.files[0]
@@ -269,6 +274,8 @@ def test_a_run_predicts_the_masks_that_it_was_scored_by(lvseg, run_folder, label
     np.testing.assert_array_equal(mask, expected * 255)
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("run of the command line")
 def test_predict_keeps_the_good_and_names_the_bad(lvseg, run_folder, tmp_path):
     cv2.imwrite(str(tmp_path / "good.png"), np.full((50, 40), 90, np.uint8))
     (tmp_path / "[b]bad\x1b.png").write_bytes(b"\x89PNG")
@@ -282,6 +289,8 @@ def test_predict_keeps_the_good_and_names_the_bad(lvseg, run_folder, tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("run of the command line")
 def test_predict_tells_the_ejection_fraction_of_a_cine(lvseg, run_folder, tmp_path):
     frames = np.random.default_rng(0).integers(0, 255, (60, 50, 4), np.uint8)
     nibabel.save(nibabel.Nifti1Image(frames, np.diag([0.5, 0.5, 1, 1])), tmp_path / "beat.nii.gz")
@@ -295,6 +304,8 @@ def test_predict_tells_the_ejection_fraction_of_a_cine(lvseg, run_folder, tmp_pa
     assert re.search(r"beat\.nii\.gz: ED beat_000\d [\d.]+ ml, ES beat_000\d [\d.]+ ml, single-plane EF \d+ %", out)
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("run of the command line")
 def test_predict_is_quiet_about_what_decoders_say_and_tells_no_ejection_fraction_of_half_a_cine(run_folder, tmp_path):
     video = cv2.VideoWriter(str(tmp_path / "v.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 20, (64, 64))
     for _ in range(4):
@@ -472,6 +483,8 @@ def test_bad_data_end_a_real_process_with_status_2(tmp_path, command):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("run of the command line")
 def test_a_changed_run_is_no_longer_a_finished_one(lvseg, run_folder, tmp_path):
     copy = tmp_path / "copy"
     copy.mkdir()

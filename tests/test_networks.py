@@ -126,6 +126,7 @@ def test_every_switch_changes_the_network(name):
     assert built(**TINY | {name: values()[name][0]}).to_json() == described[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choices", combinations(), ids=lambda choices: "-".join(map(str, choices.values())))
 def test_every_value_learns_and_is_kept(choices, tmp_path):
     """Loaded in stock Keras and compiled, the trained network predicts what it computes layer by layer here."""
@@ -138,7 +139,8 @@ def test_every_value_learns_and_is_kept(choices, tmp_path):
     kernels = [weight for weight in network.trainable_weights if weight.name == "kernel"]
     before = [numbers(kernel).copy() for kernel in kernels]
     learner = networks.logits(network)
-    learner.compile(keras.optimizers.Adam(1e-3), losses.combined_loss(), run_eagerly=True)
+    by_itself = keras.backend.backend() == "tensorflow"  # one step is done sooner so there, and compiled whole on JAX
+    learner.compile(keras.optimizers.Adam(1e-3), losses.combined_loss(), run_eagerly=by_itself)
     assert np.isfinite(learner.train_on_batch(images, masks))
     # Every kind of kernel learns; single ones may lie behind a dead ReLU at this width.
     kinds = [re.sub(r"\d", "", kernel.path) for kernel in kernels]
@@ -152,6 +154,7 @@ def test_every_value_learns_and_is_kept(choices, tmp_path):
     np.testing.assert_allclose(loaded.predict_on_batch(images), probability, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_saved_network_needs_no_lvseg(tmp_path):
     """A process in which lvseg can't be imported loads the network in safe mode and predicts the same."""
     network = built(model="improved_resunet", **SMALL)

@@ -19,8 +19,6 @@ from lvseg.errors import ConfigError
 
 
 NOTEBOOKS = sorted(notebooks.NOTEBOOKS.glob("0*.ipynb"))
-
-
 LIGHT = [path for path in NOTEBOOKS if path.stem not in (notebooks.TRAINING, notebooks.RESULTS)]
 """05 and 06 are executed by the reproduction that other tests share."""
 
@@ -49,12 +47,16 @@ def test_every_widget_has_a_static_picture_in_its_notebook(path):
         assert any("image/png" in output.get("data", {}) for cell in cells for output in cell.get("outputs", []))
 
 
-@pytest.mark.parametrize("path", LIGHT, ids=lambda path: path.stem)
+@pytest.mark.slow
+@pytest.mark.parametrize("path", LIGHT[:1], ids=lambda path: path.stem)
 def test_runs_by_papermill(path, tmp_path):
+    """One of them: nbval executes every cell of all, and a cell that fails is a failed test there."""
     notebooks.run_notebook(path.stem, tmp_path / path.name, {})
     assert (tmp_path / path.name).exists()
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("reproduction")
 def test_executed_in_the_reproduction(reproduction):
     executed = [*reproduction.glob("runs/*/notebook.ipynb"), reproduction / "report" / "06_results.ipynb"]
     assert len(executed) == 4
@@ -63,6 +65,7 @@ def test_executed_in_the_reproduction(reproduction):
         assert all(cell.execution_count for cell in code)
 
 
+@pytest.mark.slow
 def test_committed_outputs_are_todays(tmp_path):
     """nbval runs the committed notebooks and compares the cells marked NBVAL_CHECK_OUTPUT."""
     command = [

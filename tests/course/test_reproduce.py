@@ -55,6 +55,8 @@ def test_a_folder_that_another_reproduction_writes_is_refused(tmp_path, monkeypa
     holder.wait()
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("reproduction")
 def test_a_finished_reproduction_is_not_run_again(reproduction):
     def times():
         return {
@@ -96,6 +98,8 @@ def _below(process: subprocess.Popen, words: str) -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("reproduction")
 def test_kills_lose_nothing_and_change_nothing(reproduction, tmp_path):
     """SIGKILL to a kernel, to papermill, and to the whole process group; then the same tables as without any kill."""
 

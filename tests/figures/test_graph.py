@@ -103,6 +103,7 @@ NETWORKS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @on_tensorflow
 @pytest.mark.parametrize("choices", NETWORKS, ids=str)
 def test_multiply_adds_are_half_of_what_tensorflow_counts(choices):
@@ -138,6 +139,7 @@ LINEAR = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @on_tensorflow
 @pytest.mark.parametrize("choices", LINEAR, ids=str)
 def test_what_an_element_sees_is_what_is_measured(choices):

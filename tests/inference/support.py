@@ -12,8 +12,6 @@ from lvseg.backend import keras
 from lvseg.experiment import Experiment
 
 SIZE = 96
-
-
 EXPERIMENT = Experiment.of_profile("smoke", size=SIZE, clahe="none")
 
 

@@ -140,6 +140,7 @@ def measures(mask: np.ndarray, spacing: float) -> tuple[float, float, float]:
     return float(mask.mean()), 4 * float(long), float(short / long)
 
 
+@pytest.mark.slow
 @needs_camus
 @pytest.mark.parametrize("population", ["adult", "random"])
 def test_real_outlines_lie_within_the_phantoms_spread(population: str):

@@ -12,6 +12,7 @@ from lvseg.phantom.cohort import cohort
 from lvseg.phantom.sheet import write_sheet
 
 
+@pytest.mark.slow
 def test_a_sheet_mixes_as_many_phantoms_as_frames_and_its_key_tells(tmp_path: Path):
     frames = cohort(n_patients=17, n_frames=1, seed=8, population="random")
     picture = tmp_path / "out" / "sheet.png"

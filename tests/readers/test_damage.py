@@ -10,6 +10,7 @@ import pytest
 from benchmarks import fuzz_readers
 
 
+@pytest.mark.slow
 def test_damaged_and_hostile_files_are_read_right_or_refused_in_one_sentence() -> None:
     assert fuzz_readers.sweep(range(12 * len(fuzz_readers.SOURCES))) == []
 

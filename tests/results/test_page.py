@@ -25,6 +25,8 @@ def test_a_method_that_finds_nothing_still_has_its_row_and_its_page(tmp_path):
     assert "without 80 frames" in written and "NaN" not in (tmp_path / "report" / "results.json").read_text()
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("reproduction")
 def test_results_of_a_real_run(reproduction):
     found = json.loads((reproduction / "report" / "results.json").read_text())
     assert {"profile", "data", "table1", "table2", "claims", "runs", "environment"} <= found.keys()
@@ -41,6 +43,8 @@ def test_results_of_a_real_run(reproduction):
         assert read_receipt(reproduction / "runs" / run["name"]) is not None
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("reproduction")
 def test_the_page_in_a_browser(reproduction):
     """Every table is filled, every picture has pixels, nothing is fetched from elsewhere."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -20,6 +20,7 @@ from lvseg.training import devices
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_tensorflow_gets_the_threads_of_the_experiment_and_a_late_change_is_told():
     """In a process of its own: a thread an operation where a batch has a part per core, all cores where it is whole."""
     code = """
@@ -100,6 +101,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_two_devices_compute_what_one_does(ramp, tmp_path, backend):
     """The same loss on the same batches of 6, batch statistics included, and a network that is used as any other.

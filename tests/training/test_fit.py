@@ -35,6 +35,7 @@ def test_no_frames_and_no_lv_are_sentences(ramp, tmp_path):
         fit(prepared.Arrays(ramp.image, ramp.mask * 0), tmp_path)
 
 
+@pytest.mark.slow
 def test_fewer_frames_than_a_batch_and_a_rate_of_zero(ramp, tmp_path):
     """One frame is one step an epoch; at rate 0 every epoch has the same loss and the weights stay."""
     one = prepared.Arrays(ramp.image[:1], ramp.mask[:1])
@@ -46,6 +47,7 @@ def test_fewer_frames_than_a_batch_and_a_rate_of_zero(ramp, tmp_path):
         np.testing.assert_array_equal(trained.numpy(), untrained.numpy())
 
 
+@pytest.mark.slow
 def test_another_seed_starts_from_other_weights(ramp, tmp_path):
     first, second = (fit(ramp, tmp_path / str(seed), rate=0, epochs=1, seed=seed)[0] for seed in (0, 1))
     kernels = [network.get_layer("block_1_conv1").get_weights()[0] for network in (first, second)]
@@ -66,6 +68,7 @@ def test_a_constant_rate_is_constant():
     assert float(constant.learning_rate) == pytest.approx(1e-4)
 
 
+@pytest.mark.slow
 def test_the_network_is_a_mean_of_the_epochs(ramp, tmp_path):
     """4 / (n + 3) of the n-th: after three, 1/15, 4/15 and 10/15 of the weights that the same training has without."""
 
@@ -104,6 +107,7 @@ def test_the_loss_is_the_experiments(ramp, tmp_path):
     assert seen == pytest.approx((0.5 * dice + 3 * entropy.sum((1, 2, 3))).mean(), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_huge_rate_ends_soundly(ramp, tmp_path):
     """Adam's steps are as large as the rate, so weights of a million, and losses beyond a billion, which are finite."""
     network, seen = fit(ramp, tmp_path, rate=1e6, epochs=4)
@@ -111,6 +115,7 @@ def test_a_huge_rate_ends_soundly(ramp, tmp_path):
     assert all(np.isfinite(weight).all() for weight in network.get_weights())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clip_norm", [0.0, 1.0])
 def test_accumulated_batches_are_one_large_batch(ramp, tmp_path, clip_norm):
     """Two batches of 2, averaged, make the same update as one batch of 4 (without batch normalisation)."""
@@ -122,6 +127,7 @@ def test_accumulated_batches_are_one_large_batch(ramp, tmp_path, clip_norm):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_parts_of_a_batch_are_the_batch_but_for_their_statistics(ramp, tmp_path):
     """Without batch normalisation two halves make the same update as the whole; with it, the first loss differs."""
     for batch_norm, same in ((False, True), (True, False)):
@@ -150,6 +156,8 @@ def exact(ramp, tmp_path_factory) -> float:
     return fit(ramp, tmp_path_factory.mktemp("float32"), batch=8, epochs=1)[1][0]
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("precision")
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_less_precise_activations_learn_the_same(ramp, exact, tmp_path, precision):
     """The first loss is near that of float32, later ones fall; weights stay float32; a stock Keras loads the network.

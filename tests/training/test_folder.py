@@ -16,6 +16,7 @@ from lvseg.training.run import train
 from tests.training.support import TINY
 
 
+@pytest.mark.xdist_group("finished run")
 def test_a_receipt_holds_only_for_its_experiment_its_data_and_its_files(finished, tmp_path):
     data, folder, receipt, _ = finished
     assert valid_receipt(folder, data) == receipt
@@ -29,6 +30,8 @@ def test_a_receipt_holds_only_for_its_experiment_its_data_and_its_files(finished
         assert valid_receipt(copy, data) is None, name
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("reproduction")
 def test_a_run_without_receipt_is_no_result(reproduction, tmp_path):
     copy = shutil.copytree(reproduction / "runs", tmp_path / "runs")
     victim = json.loads((copy / "plan.json").read_text())["runs"][1]

@@ -20,6 +20,7 @@ from lvseg.training.run import train
 from tests.training.support import TINY
 
 
+@pytest.mark.xdist_group("finished run")
 def test_a_finished_run_has_everything(finished):
     data, folder, receipt, lines = finished
     assert {path.name for path in folder.iterdir()} == {*OUTPUTS, RECEIPT, LOG, ".lock"}
@@ -34,6 +35,7 @@ def test_a_finished_run_has_everything(finished):
     assert sum("epoch" in line and "loss" in line for line in lines) == 3
 
 
+@pytest.mark.xdist_group("finished run")
 def test_a_finished_run_is_kept(finished):
     data, folder, receipt, _ = finished
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir() if path.name != ".lock"}
@@ -41,6 +43,7 @@ def test_a_finished_run_is_kept(finished):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+@pytest.mark.xdist_group("finished run")
 def test_another_experiment_in_a_folder_is_refused_and_nothing_is_lost(finished):
     _, folder, _, _ = finished
     before = {path: path.read_bytes() for path in folder.iterdir()}
@@ -49,6 +52,7 @@ def test_another_experiment_in_a_folder_is_refused_and_nothing_is_lost(finished)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
+@pytest.mark.xdist_group("finished run")
 def test_a_state_that_a_kill_left_beside_the_receipt_is_removed(finished):
     data, folder, receipt, _ = finished
     (folder / "state.npz").write_bytes(b"of the last step")
@@ -72,6 +76,7 @@ def squares(tmp_path_factory) -> tuple[Path, dict[str, np.ndarray]]:
     return folder, masks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_run_learns_and_keeps_what_it_learned(squares, tmp_path, precision):
     """Masks on disk against the drawn rectangles; the network on disk is the scored one, with float32 activations."""
@@ -92,6 +97,7 @@ def test_a_run_learns_and_keeps_what_it_learned(squares, tmp_path, precision):
         np.testing.assert_array_equal(next(iter(again.masks([image]))), mask)
 
 
+@pytest.mark.slow
 def test_divergence_is_a_sentence(tmp_path):
     experiment = Experiment.of_profile("smoke", **TINY, epochs=3, rate=1e30, schedule="constant", batch_norm=False)
     with pytest.raises(ConfigError, match=r"the loss is nan in epoch 1, step \d; choose a smaller rate than 1e\+30"):
@@ -100,6 +106,7 @@ def test_divergence_is_a_sentence(tmp_path):
     assert (tmp_path / LOG).read_text().splitlines()[-1].endswith("choose a smaller rate than 1e+30")
 
 
+@pytest.mark.xdist_group("finished run")
 def test_the_log_says_how_each_start_ended(finished):
     _, folder, receipt, _ = finished
     lines = (folder / LOG).read_text().splitlines()

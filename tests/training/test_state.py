@@ -80,6 +80,8 @@ def whole(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("state")
 def test_sigkill_changes_nothing(whole, tmp_path):
     """In the middle of writing the 30th step's state, and in the evaluation.
 
@@ -158,6 +160,8 @@ def disk(tmp_path, monkeypatch):
         yield tmp_path / "run", lambda *_: monkeypatch.setattr(np, "savez", no_space), monkeypatch.undo
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("state")
 def test_a_full_disk_is_told_and_loses_nothing(arrays, state, disk):
     folder, fill, free = disk
     folder.mkdir(exist_ok=True)
@@ -170,6 +174,8 @@ def test_a_full_disk_is_told_and_loses_nothing(arrays, state, disk):
     assert "going on after epoch" in first_words(arrays, EXPERIMENT, folder)
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("state")
 def test_a_state_of_other_data_or_another_experiment_is_not_used(arrays, state, tmp_path):
     (tmp_path / "state.npz").write_bytes(state)
     assert "going on after epoch" in first_words(arrays, EXPERIMENT, tmp_path)
@@ -179,6 +185,8 @@ def test_a_state_of_other_data_or_another_experiment_is_not_used(arrays, state, 
     assert "state.npz is of other choices, data or backend" in first_words(arrays, other_rate, tmp_path)
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("state")
 def test_a_damaged_state_is_a_sentence(arrays, state, tmp_path):
     for damaged in (state[:-1000], b"", b"no archive"):
         (tmp_path / "state.npz").write_bytes(damaged)
