@@ -125,10 +125,10 @@ def _readable(frames: Iterable[Frame], problems: dict[str, str]) -> Iterator[tup
         else:
             yield frame, pixels
     if named := [file for file, may in screens.items() if may]:
-        others = f" (and {len(named) - 1} more)" if len(named) > 1 else ""
+        others = f" (nor do {len(named) - 1} other files)" if len(named) > 1 else ""
         said = (
-            f"{named[0]}{others}: states neither that no text is burnt into the picture nor where the two-dimensional "
-            "image is, so its overlay shows all of it; look for names before you share it"
+            f"{named[0]}: doesn't say that no text is burnt into it, nor where its two-dimensional image is{others}; "
+            "overlays show the whole picture, so look for names before you share them"
         )
         warnings.warn(DataWarning(said), stacklevel=2)
 

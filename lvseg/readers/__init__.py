@@ -125,7 +125,7 @@ def disc_files(path: Path) -> list[Path]:
     deeper = [file for file in files_below(path) if file.parent != path and not file.name.lower().endswith(known)]
     from lvseg.readers import dicom
 
-    found = [file for file in deeper if dicom.is_dicom(file)]
+    found = [file for file in deeper if dicom.may_be_dicom(file)]
     if found:
         said = f"{path}: holds no image itself; the DICOM files in its sub-folders were taken ({len(found)})"
         warnings.warn(DataWarning(said), stacklevel=2)
@@ -136,6 +136,11 @@ def no_images(path: Path) -> str:
     """The sentence that says that a file or folder holds nothing to segment."""
     if path.is_dir() and any(file.is_dir() for file in path.iterdir()):
         return f"{path}: holds no {IMAGES} itself, and sub-folders are passed over; name the one to segment"
+    if path.is_file():
+        from lvseg.readers import dicom
+
+        if dicom.may_be_dicom(path):
+            return f"{path}: is a DICOM without an image (a report, or the index of a disc); name its folder"
     return f"{path}: holds no {IMAGES}"
 
 

@@ -22,7 +22,7 @@ import pydicom
 from pydicom.encaps import encapsulate
 from pydicom.filereader import read_dataset
 from pydicom.pixels import apply_color_lut, apply_modality_lut, as_pixel_options, get_decoder
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from lvseg import __version__, files
@@ -41,7 +41,7 @@ _PALETTE = [
     for colour in ("Red", "Green", "Blue")
     for segmented, part in ((False, "Descriptor"), (False, "Data"), (True, "Data"))
 ]
-_TAGS = [Tag(name) for name in (*_NAMES.split(), *_PALETTE)]
+_TAGS: list[BaseTag | int] = [Tag(name) for name in (*_NAMES.split(), *_PALETTE)]
 """Nothing else of a header is even parsed."""
 
 _SAMPLES = {"MONOCHROME1": 1, "MONOCHROME2": 1, "PALETTE COLOR": 1} | dict.fromkeys(
@@ -84,6 +84,7 @@ class _Image(NamedTuple):
     """
 
     header: pydicom.Dataset
+    syntax: UID
     total: int = 0
     places: Sequence[dicom_pixels.Place] = ()
     screen: Screen = Screen()
@@ -95,6 +96,14 @@ def is_dicom(path: Path) -> bool:
     with reading(path), path.open("rb") as file:
         start = file.read(132)
         return start[128:] == _MARK or _is_bare(start)
+
+
+def may_be_dicom(path: Path) -> bool:
+    """The same, and True for a file that can't be opened, so that reading it says why."""
+    try:
+        return is_dicom(path)
+    except DataError:
+        return True
 
 
 def _is_bare(start: bytes) -> bool:
@@ -199,14 +208,13 @@ def _examine(path: Path, content: Any, doubts: list[str]) -> _Image:
 
     `doubts` gets a sentence for what can be used and should be known; raises `DataError` for what can't be used.
     """
-    header = _header(path, content, doubts)
-    syntax = header.file_meta.TransferSyntaxUID
+    header, syntax = _header(path, content, doubts)
     if "Rows" not in header:
-        kind = header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID")
+        kind = header.get("SOPClassUID")
         if kind is None or "Image Storage" in kind.name:
             raise DataError(f"{path}: ends before its pixels; restore it from its source")
         doubts.clear()
-        return _Image(header)
+        return _Image(header, syntax)
     for mark, video in _VIDEOS.items():
         if mark in syntax.name:
             raise DataError(
@@ -214,37 +222,50 @@ def _examine(path: Path, content: Any, doubts: list[str]) -> _Image:
             )
     check_size(path, (header.Rows, header.Columns))
     _check_model(path, header, syntax, doubts)
-    length, value_type = _pixels_head(path, syntax, content)
-    places, total = _find(path, header, content, length, doubts)
-    return _Image(header, total, places, screen_of(path, header, doubts), value_type)
+    implicit = bool(header.original_encoding[0])
+    if implicit != syntax.is_implicit_VR:
+        doubts.append("is written in another way than its first part says (with or without types); read as it is")
+    length, value_type = _pixels_head(path, content, implicit, syntax)
+    places, total = _find(path, header, syntax, content, length, doubts)
+    return _Image(header, syntax, total, places, screen_of(path, header, doubts), value_type)
 
 
-def _header(path: Path, content: Any, doubts: list[str]) -> pydicom.Dataset:
-    """The tags that pixels need, without empty ones; `content` then stands at the pixels.
+def _header(path: Path, content: Any, doubts: list[str]) -> tuple[pydicom.Dataset, UID]:
+    """The tags that pixels need, without empty ones, and the transfer syntax; `content` then stands at the pixels.
 
     A deflated file is refused, as nothing limits what it unpacks to.
     """
     marked = content[128:132] == _MARK
     content.seek(132 if marked else 0)
-    syntax = read_dataset(content, False, True, stop_when=lambda tag, *_: tag.group != 2).get("TransferSyntaxUID")
-    if syntax is not None and syntax.is_deflated:
-        raise DataError(f"{path}: is a deflated DICOM; save it uncompressed")
+    meta = read_dataset(content, False, True, stop_when=lambda tag, *_: tag.group != 2)
+    syntax = meta.get("TransferSyntaxUID")
     if syntax is None and marked and content.tell() >= len(content):
         raise DataError(f"{path}: ends within its header; restore it from its source")
-    content.seek(0)
-    header = pydicom.dcmread(content, stop_before_pixels=True, specific_tags=_TAGS, force=True)
-    if syntax is None:  # pydicom has looked how the header is written
-        doubts.append(
-            "lacks a DICOM file's first part, which says how pixels are stored; they were read as not compressed"
-        )
-        implicit = header.original_encoding[0]
-        header.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    if syntax is None:
+        doubts.append("lacks a DICOM file's first part, which says how pixels are stored; read as not compressed")
+        explicit = content[content.tell() + 4 : content.tell() + 6] in _VALUE_TYPES
+        syntax = ExplicitVRLittleEndian if explicit else ImplicitVRLittleEndian
+    if syntax.is_private or not syntax.is_transfer_syntax:
+        raise DataError(f"{path}: stores its pixels in a manufacturer's own way; export it as standard DICOM")
+    if syntax.is_deflated:
+        raise DataError(f"{path}: is a deflated DICOM; save it uncompressed")
+    header = read_dataset(
+        content, syntax.is_implicit_VR, syntax.is_little_endian, stop_when=_at_pixels, specific_tags=_TAGS
+    )
     for dataset in (header, *(header.get("SequenceOfUltrasoundRegions") or [])):
         for tag in list(dataset.keys()):
-            value = dataset.get_item(tag).value
-            if value is None or len(np.ravel(value)) == 0 or (isinstance(value, bytes | str) and not value.strip()):
+            if _is_empty(dataset.get_item(tag).value):
                 del dataset[tag]
-    return header
+    return header, syntax
+
+
+def _is_empty(value: object) -> bool:
+    """Whether a tag's value, as it was stored, says nothing: no item, no byte, or blanks alone."""
+    return value is None or value in ([], b"", "") or (isinstance(value, bytes) and not value.strip(b" "))
+
+
+def _at_pixels(tag: BaseTag, *_: object) -> bool:
+    return tag.group == 0x7FE0 and tag.element >= 0x0008
 
 
 def _check_model(path: Path, header: pydicom.Dataset, syntax: UID, doubts: list[str]) -> None:
@@ -269,6 +290,8 @@ def _check_model(path: Path, header: pydicom.Dataset, syntax: UID, doubts: list[
             setattr(header, name, value)
             doubts.append(f"has no {name}; it was taken as {value}")
     header.setdefault("PlanarConfiguration", 0)
+    if header.PixelRepresentation and header.BitsStored <= 8:
+        doubts.append("says that its 8-bit numbers have a sign, as no ultrasound's have; does it look right?")
     if (
         header.BitsStored < header.BitsAllocated
         and header.get("HighBit", header.BitsStored - 1) != header.BitsStored - 1
@@ -277,13 +300,12 @@ def _check_model(path: Path, header: pydicom.Dataset, syntax: UID, doubts: list[
 
 
 def _find(
-    path: Path, header: pydicom.Dataset, content: Any, length: int, doubts: list[str]
+    path: Path, header: pydicom.Dataset, syntax: UID, content: Any, length: int, doubts: list[str]
 ) -> tuple[list[dicom_pixels.Place], int]:
     """Where the frames are, and how many there should be: more than there are, where the file was cut.
 
     content: stands at the first byte of the pixels. length: theirs, as stated where they aren't compressed.
     """
-    syntax = header.file_meta.TransferSyntaxUID
     stated = int(header.get("NumberOfFrames", 0))
     if not 0 <= stated <= MAX_FRAMES:
         raise DataError(f"{path}: declares a number of frames that isn't within 1 to {MAX_FRAMES}; correct it")
@@ -313,7 +335,7 @@ def _find(
     return frames, len(frames)
 
 
-def _pixels_head(path: Path, syntax: UID, content: Any) -> tuple[int, str]:
+def _pixels_head(path: Path, content: Any, implicit: bool, syntax: UID) -> tuple[int, str]:
     """The stated length of the pixels in bytes and their value type; `content` moves from their tag to them."""
     order: Literal["little", "big"] = "little" if syntax.is_little_endian else "big"
     start = content.read(8)
@@ -321,10 +343,10 @@ def _pixels_head(path: Path, syntax: UID, content: Any) -> tuple[int, str]:
         raise DataError(f"{path}: ends before its pixels; restore it from its source")
     if int.from_bytes(start[2:4], order) != _PIXEL_DATA:
         raise DataError(f"{path}: holds fractions, not grey levels; export it as an ordinary image")
-    length = int.from_bytes(start[4:8] if syntax.is_implicit_VR else content.read(4), order)
+    length = int.from_bytes(start[4:8] if implicit else content.read(4), order)
     if (length == 2**32 - 1) != syntax.is_encapsulated:
         raise DataError(f"{path}: its pixels aren't compressed as its transfer syntax says; export it again")
-    return length, "OW" if syntax.is_implicit_VR else start[4:6].decode("latin-1")
+    return length, "OW" if implicit else start[4:6].decode("latin-1")
 
 
 def _frame_bytes(path: Path, header: pydicom.Dataset, length: int, stated: int) -> int:
@@ -359,8 +381,7 @@ def _read(path: Path, index: int) -> Pixels:
 
 def _decode(path: Path, image: _Image, encoded: bytes, doubts: list[str]) -> np.ndarray:
     """One frame's numbers (rows, columns[, 3]), YBR as RGB; what pydicom warns of is told."""
-    header = image.header
-    syntax = header.file_meta.TransferSyntaxUID
+    header, syntax = image.header, image.syntax
     options = as_pixel_options(header, number_of_frames=1, pixel_keyword="PixelData", pixel_vr=image.value_type)
     if syntax.is_encapsulated:
         if (size := dicom_pixels.coded_size(encoded)) and size != (header.Rows, header.Columns):
@@ -383,7 +404,7 @@ def _decode(path: Path, image: _Image, encoded: bytes, doubts: list[str]) -> np.
                 f"{path}: can't be read, as its pixels are damaged or compressed in a way that isn't known here; "
                 "restore it from its source, or export it uncompressed"
             ) from None
-    doubts += [_OTHER_COLOURS for one in said if "codestream" in str(one.message)]
+    doubts += [_OTHER_COLOURS for one in said if "Photometric Interpretation" in str(one.message)]
     return frame
 
 

@@ -53,7 +53,11 @@ def screen_of(path: Path, header: pydicom.Dataset, doubts: list[str]) -> Screen:
             "measured; the whole picture was taken, its pixel size as not known"
         )
         return Screen()
-    placed = [(region, place) for region in flat if (place := _place(region))]
+    placed = [
+        (region, place)
+        for region, form, place in zip(regions, formats, places, strict=True)
+        if form == _TWO_DIMENSIONAL and place
+    ]
     if not placed:
         return Screen(None, _common_spacing(path, header, flat, doubts))
     chosen, place = _choose(path, placed, doubts)
