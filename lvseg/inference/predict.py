@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import tee
@@ -11,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from lvseg import clinical, files
-from lvseg.errors import DataError
+from lvseg.errors import DataError, DataWarning
 from lvseg.inference.segmenter import Segmenter
 from lvseg.masks import overlay, write_png
-from lvseg.readers import Frame, Pixels, image_files, list_file
-from lvseg.readers.common import IMAGES, stem
+from lvseg.readers import Frame, Pixels, disc_files, image_files, list_file, may_show_names, no_images
+from lvseg.readers.common import stem
 
 MEASUREMENTS = "measurements.csv"
 
@@ -24,18 +25,21 @@ def predict(segmenter: Segmenter, inputs: Iterable[Path], out: Path) -> tuple[pd
     """Segment files and folders into `out`: `NAME_mask.png`, `NAME_overlay.png`, and a row in `measurements.csv`.
 
     NAME is the file's stem, with the frame's number from 1 in a cine (`stem_0001`). A mask has 0 outside and 255
-    inside, in the image's own size, upright. Of a folder, sub-folders, hidden files, labels and masks are passed over.
+    inside, in the image's own size, upright. Of a folder, sub-folders, hidden files, labels and masks are passed over;
+    where nothing is left, the DICOM files in its sub-folders are taken, their folders before NAME.
+    Of a scanner's screen the two-dimensional image alone is segmented and shown in the overlay.
     Returns the measurements, a row per frame (lengths, areas and volumes are NaN where the spacing is not known), and
     by file a sentence for each that couldn't be used; the others are written all the same, as are the good frames of
     a damaged cine. Nothing is made where there are none. Raises `lvseg.DataError` where `out` can't be written.
     """
     frames, problems = _collect(inputs, out)
     pictures, ahead = tee(_readable(frames, problems))  # the segmenter reads a batch ahead
-    masks = segmenter.masks(pixels.image for _, pixels in ahead)
+    masks = segmenter.masks(pixels.shown for _, pixels in ahead)
     rows = []
-    for (frame, pixels), mask in zip(pictures, masks, strict=True):
+    for (frame, pixels), part in zip(pictures, masks, strict=True):
+        mask = _pasted(part, pixels)
         write_png(out / f"{frame.name}_mask.png", mask.astype(np.uint8) * 255)
-        write_png(out / f"{frame.name}_overlay.png", overlay(pixels.image, mask))
+        write_png(out / f"{frame.name}_overlay.png", overlay(pixels.shown, part))
         rows.append({"file": str(frame.files[0]), "frame": frame.name, **_measure(mask, pixels.spacing_mm)})
     table = pd.DataFrame(rows)
     if rows:
@@ -66,26 +70,32 @@ def _collect(inputs: Iterable[Path], out: Path) -> tuple[list[Frame], dict[str, 
     problems: dict[str, str] = {}
     for path in inputs:
         images = 0
-        for file in image_files(path):
-            try:
-                found = {frame.name.casefold(): frame for frame in _named(list_file(file), file)}
-                _check_names(found, frames, out)
-            except DataError as error:
-                images += 1
-                problems[str(file)] = str(error)
-            else:
-                images += len(found)
-                frames |= found
+        for search in (image_files, disc_files):
+            for file in [] if images else search(path):
+                try:
+                    found = {frame.name.casefold(): frame for frame in _named(list_file(file), file, path)}
+                    _check_names(found, frames, out)
+                except DataError as error:
+                    images += 1
+                    problems[str(file)] = str(error)
+                else:
+                    images += len(found)
+                    frames |= found
         if not images:
-            problems[str(path)] = f"{path}: holds no {IMAGES}"
+            problems[str(path)] = no_images(path)
     return list(frames.values()), problems
 
 
-def _named(frames: list[Frame], file: Path) -> list[Frame]:
-    """The frames of one file by the file's own stem, whatever is in it, and their number where there are several."""
+def _named(frames: list[Frame], file: Path, folder: Path) -> list[Frame]:
+    """The frames of one file by the file's own stem, whatever is in it, and their number where there are several.
+
+    The sub-folders of `folder` that the file lies in come before it.
+    """
+    deeper = file.relative_to(folder).parts[:-1] if file != folder else ()
+    name = "_".join((*deeper, stem(file)))
     if len(frames) == 1:
-        return [replace(frames[0], name=stem(file))]
-    return [replace(frame, name=f"{stem(file)}_{number:04d}") for number, frame in enumerate(frames, start=1)]
+        return [replace(frames[0], name=name)]
+    return [replace(frame, name=f"{name}_{number:04d}") for number, frame in enumerate(frames, start=1)]
 
 
 def _check_names(found: dict[str, Frame], frames: dict[str, Frame], out: Path) -> None:
@@ -99,14 +109,37 @@ def _check_names(found: dict[str, Frame], frames: dict[str, Frame], out: Path) -
 
 
 def _readable(frames: Iterable[Frame], problems: dict[str, str]) -> Iterator[tuple[Frame, Pixels]]:
-    """The frames with their pixels; `problems` gets a sentence for each file that has an unreadable frame."""
+    """The frames with their pixels; `problems` gets a sentence for each file that has an unreadable frame.
+
+    At the end it is told which files may show names.
+    """
+    screens: dict[Path, bool] = {}
     for frame in frames:
+        file = frame.files[0]
         try:
             pixels = frame.read()
+            if file not in screens:
+                screens[file] = pixels.region is None and may_show_names(file)
         except DataError as error:
-            problems.setdefault(str(frame.files[0]), str(error))
+            problems.setdefault(str(file), str(error))
         else:
             yield frame, pixels
+    if named := [file for file, may in screens.items() if may]:
+        others = f" (nor do {len(named) - 1} other files)" if len(named) > 1 else ""
+        said = (
+            f"{named[0]}: doesn't say that no text is burnt into it, nor where its two-dimensional image is{others}; "
+            "overlays show the whole picture, so look for names before you share them"
+        )
+        warnings.warn(DataWarning(said), stacklevel=2)
+
+
+def _pasted(part: np.ndarray, pixels: Pixels) -> np.ndarray:
+    """The mask of what is shown, in the whole picture's size."""
+    if pixels.region is None:
+        return part
+    mask = np.zeros(pixels.image.shape, bool)
+    mask[pixels.region] = part
+    return mask
 
 
 def _measure(mask: np.ndarray, spacing_mm: tuple[float, float] | None) -> dict[str, float]:

@@ -31,7 +31,7 @@ def write_sheet(real: list[Frame], picture: Path, seed: int = 0) -> None:
     rng = np.random.default_rng(seed)
     shuffled = [real[i] for i in rng.permutation(len(real))]
     first_of = {frame.patient: frame for frame in shuffled}
-    tiles = [(frame.name, frame.read().image) for frame in [*first_of.values(), *shuffled][:16]]
+    tiles = [(frame.name, frame.read().shown) for frame in [*first_of.values(), *shuffled][:16]]
     for number in range(16):
         patient = sample_patient(int(rng.integers(2**31)), "adult")
         tiles.append((f"phantom {patient.seed}", render(patient, patient.systole * (number % 2)).image))

@@ -6,16 +6,17 @@ imported only when one of its files is met, since the libraries behind some are 
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Protocol
 
-from lvseg.errors import DataError
-from lvseg.readers.common import IMAGES, PICTURES, VIDEOS, VOLUMES, is_label
+from lvseg.errors import DataError, DataWarning
+from lvseg.readers.common import IMAGES, PICTURES, VIDEOS, VOLUMES, files_below, is_label
 from lvseg.readers.record import Frame, Pixels
 
 __all__ = [
-    "KINDS", "Frame", "ListFile", "OpenFolder", "Pixels", "folder_reader", "image_files", "in_order", "list_file",
-    "open_path",
+    "KINDS", "Frame", "ListFile", "OpenFolder", "Pixels", "disc_files", "folder_reader", "image_files", "in_order",
+    "list_file", "may_show_names", "no_images", "open_path",
 ]  # fmt: skip
 
 KINDS = ("camus", "camus_cine", "labelme", "echonet", "pediatric", "images", "dicom", "video")
@@ -97,10 +98,13 @@ def _file_reader(path: Path) -> ListFile | None:
     return dicom.list_file if dicom.is_dicom(path) else None
 
 
-def list_file(path: Path) -> list[Frame]:
-    """The frames of one file, without masks; none if it is of no known kind."""
+def list_file(path: Path, root: Path | None = None) -> list[Frame]:
+    """The frames of one file, without masks, named by its place below `root`, or by its stem alone.
+
+    None if it is of no known kind.
+    """
     reader = _file_reader(path)
-    return reader(path.parent, path) if reader else []
+    return reader(root or path.parent, path) if reader else []
 
 
 def image_files(path: Path) -> list[Path]:
@@ -110,16 +114,60 @@ def image_files(path: Path) -> list[Path]:
     return sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith(".") and not is_label(f))
 
 
+def disc_files(path: Path) -> list[Path]:
+    """The DICOM files in the sub-folders of `path`: how a disc from a hospital is laid out. Tells that they are taken.
+
+    For a folder that holds no image itself; other kinds of files in its sub-folders are never taken.
+    """
+    if not path.is_dir():
+        return []
+    known = (*PICTURES, *VOLUMES, *VIDEOS)
+    deeper = [file for file in files_below(path) if file.parent != path and not file.name.lower().endswith(known)]
+    from lvseg.readers import dicom
+
+    found = [file for file in deeper if dicom.may_be_dicom(file)]
+    if found:
+        said = f"{path}: holds no image itself; the DICOM files in its sub-folders were taken ({len(found)})"
+        warnings.warn(DataWarning(said), stacklevel=2)
+    return found
+
+
+def no_images(path: Path) -> str:
+    """The sentence that says that a file or folder holds nothing to segment."""
+    if path.is_dir() and any(file.is_dir() for file in path.iterdir()):
+        return f"{path}: holds no {IMAGES} itself, and sub-folders are passed over; name the one to segment"
+    if path.is_file():
+        from lvseg.readers import dicom
+
+        if dicom.may_be_dicom(path):
+            return f"{path}: is a DICOM without an image (a report, or the index of a disc); name its folder"
+    return f"{path}: holds no {IMAGES}"
+
+
+def may_show_names(path: Path) -> bool:
+    """Whether a file shows a scanner's whole screen, on which names may be burnt in; only DICOM says so."""
+    if path.name.lower().endswith((*PICTURES, *VOLUMES, *VIDEOS)):
+        return False
+    from lvseg.readers import dicom
+
+    return dicom.may_show_names(path)
+
+
 def open_path(path: Path) -> list[Frame]:
     """The frames to segment in a file (picture, NIfTI, MetaImage, DICOM, AVI, MP4) or a folder of such files.
 
     Masks aren't looked for. Of a folder, sub-folders, hidden files, label maps (`*_gt`), our own output
-    (`*_mask`, `*_overlay`) and files of other kinds are passed over. A frame's name is the file's stem, with
+    (`*_mask`, `*_overlay`) and files of other kinds are passed over; where nothing is left, the DICOM files in its
+    sub-folders are taken. A frame's name is the file's stem, with its folders before it where those were searched, and
     a number from 1 in a cine (`stem_0001`). Raises `DataError` where there is no image, or a damaged one.
     """
     if not path.exists():
         raise DataError(f"{path}: there is no such file or folder")
-    return in_order(path, [frame for file in image_files(path) for frame in list_file(file)], IMAGES)
+    frames = [frame for file in image_files(path) for frame in list_file(file)]
+    frames = frames or [frame for file in disc_files(path) for frame in list_file(file, path)]
+    if not frames:
+        raise DataError(no_images(path))
+    return in_order(path, frames, IMAGES)
 
 
 def in_order(where: Path, frames: list[Frame], what: str) -> list[Frame]:

@@ -25,6 +25,11 @@ class Pixels(NamedTuple):
     spacing_mm: tuple[float, float] | None
     region: tuple[slice, slice] | None = None
 
+    @property
+    def shown(self) -> np.ndarray:
+        """The two-dimensional image alone: what is segmented, and shown to others."""
+        return self.image if self.region is None else np.ascontiguousarray(self.image[self.region])
+
 
 @dataclass(frozen=True)
 class Frame:
