@@ -22,6 +22,7 @@ from lvseg.readers.record import Frame, Pixels
 from lvseg.readers.volumes import frame_count, read_labels, read_picture
 
 _NAME = re.compile(r"((patient\d+)_([24]CH)_(ED|ES|half_sequence))(\.nii\.gz|\.nii|\.mhd)")
+_NNUNET = {"imagesTr", "imagesTs", "labelsTr", "labelsTs"}
 SAME_HEART = {"patient0068": "patient0033"}
 """One acquisition that CAMUS holds twice, outlined twice: one patient to every split. Its ED images are identical, its
 ES images (thumbnails correlate to 0.998) two choices of the frame."""
@@ -43,7 +44,7 @@ def _frames(root: Path, cines: bool) -> list[Frame]:
     unlabelled: list[Path] = []
     for path in files_below(root):
         match = _NAME.fullmatch(path.name)
-        if not match or (match[4] == "half_sequence") != cines:
+        if not match or path.parent.name in _NNUNET or (match[4] == "half_sequence") != cines:
             continue
         name, patient, view, phase, ending = match.groups()
         labels = path.with_name(f"{name}_gt{ending}")
@@ -67,7 +68,7 @@ def _frames(root: Path, cines: bool) -> list[Frame]:
     if unlabelled:
         text = f"{len(unlabelled)} pictures of testing patients have no label map beside them and are left out"
         warnings.warn(DataWarning(f"{unlabelled[0]}: {text}; `lvseg predict` segments them"), stacklevel=2)
-    if not frames and (root / "imagesTr").is_dir():
+    if not frames and _NNUNET.intersection((root.name, *(path.name for path in root.iterdir()))):
         raise DataError(
             f"{root}: is laid out as for nnU-Net; put each image of imagesTr as patient0001_4CH_ED.nii.gz "
             "beside its map of labelsTr, named patient0001_4CH_ED_gt.nii.gz"

@@ -92,8 +92,8 @@ def _traced_frames(
         for index, outline in traced.items():
             load, phase, files = partial(_read, path, index, outline), phases.get(index, ""), (path, tracings)
             frame = Frame(numbered(unique, index), patient, load, view, phase, subset, files, facts)
-            if any(told != listed[0] for told in listed):
-                frame = unusable(frame, DataError(f"{videos}: lists {name} twice, and differently; leave one row"))
+            if len(listed) > 1:
+                frame = unusable(frame, DataError(f"{videos}: lists {name} twice; leave the row that is right"))
             frames.append(frame)
     return frames
 
@@ -120,13 +120,14 @@ def _outlines(
 def _outline(
     path: Path, name: str, index: int, points: np.ndarray, to_outline: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray | DataError:
+    what = f"{path}: the tracing of {name} in its frame {index + 1} (Frame {index})"
+    if not np.isfinite(points).all():
+        return DataError(f"{what} has a coordinate that is no number; correct it, or remove the rows of that frame")
     try:
         return check_outline(path, to_outline(points))
     except DataError:
-        return DataError(
-            f"{path}: the tracing of {name} in its frame {index + 1} (Frame {index}) isn't an outline: its "
-            f"{len(points)} rows are too few or too many, or aren't all numbers; trace it again, or leave the frame out"
-        )
+        text = f"can't be an outline: {len(points)} rows, with coordinates up to {np.abs(points).max():g}"
+        return DataError(f"{what} {text}; trace it again, or remove its rows")
 
 
 def _read(path: Path, index: int, outline: np.ndarray | DataError) -> Pixels:

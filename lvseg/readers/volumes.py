@@ -358,7 +358,7 @@ def _load_nifti(path: Path) -> _Volume:
     steps = np.array([image.affine[:3, axis] * _LPS if axis < 3 else np.zeros(3) for axis in axes.picture])
     lengths = np.linalg.norm(steps, axis=1)
     stated = float(lengths[0]) * unit, float(lengths[1]) * unit
-    if _differ(spacing, stated):
+    if min(sizes) > 0 and _differ(spacing, stated):
         told = (f"states pixels of {_by(sizes[:2])} mm, but of {_by(stated)} mm in its affine; no mm are given",)
         spacing = None
     directions = steps / np.maximum(lengths, 1e-9)[:, None]
