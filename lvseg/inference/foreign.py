@@ -96,8 +96,8 @@ def fitted(network: Network, description: Description, weights: Path, choices: P
         )
     if len(axes) > 1:
         raise DataError(f"{weights}: doesn't say which axis is the channels'; export it with its channels fixed")
-    if None not in network.target:
-        _probability(np.empty((1, *network.target[1:])), description, weights, choices, checked=False)
+    if all(network.target[1:]):  # where the shape of what comes out is fixed, it is looked at now
+        _place(network.target[1:], description, weights, choices)
     black, white = (np.asarray(level, np.float32) for level in (description.black, description.white))
     plain = (description.black, description.white) == (0, 1)
     fixed = network.source[0]
@@ -122,28 +122,14 @@ def _in_batches(run: Callable[[np.ndarray], Any], images: np.ndarray, fixed: int
     return np.concatenate(parts)[: len(images)]
 
 
-def _probability(
-    output: np.ndarray, description: Description, weights: Path, choices: Path, checked: bool = True
-) -> np.ndarray:
-    """The probability of LV, (batch, size, size, 1), in what a network gives; without `checked`, by shape alone."""
-    size = description.size
-    if output.shape[1:] == (size, size):
-        output = output[..., None]
-    elif output.ndim == 4 and output.shape[1:3] != (size, size) and output.shape[2:] == (size, size):
-        output = np.moveaxis(output, 1, -1)
-    if output.ndim != 4 or output.shape[1:3] != (size, size):
-        raise DataError(
-            f"{weights}: gives {_times(output.shape[1:])} for an image of {size} x {size}, not a value for every "
-            "pixel; choose a network that segments"
-        )
-    classes = output.shape[-1]
-    lv = _lv_channel(classes, description, weights, choices)
-    if not checked:
-        return output
+def _probability(output: np.ndarray, description: Description, weights: Path, choices: Path) -> np.ndarray:
+    """The probability of LV, (batch, size, size, 1), in what a network gives."""
+    axis, lv = _place(output.shape[1:], description, weights, choices)
+    output = output[..., None] if axis is None else np.moveaxis(output, axis, -1)
     if description.output == "logit":
         output = output.astype(np.float32)
-        rest = np.zeros_like(output) if classes == 1 else np.delete(output, lv, axis=-1)
-        return 1 / (1 + np.exp(np.minimum(_log_sum(rest) - output[..., lv : lv + 1], 80)))
+        rest = np.zeros_like(output) if output.shape[-1] == 1 else np.delete(output, lv, axis=-1)
+        return 1 / (1 + np.exp(np.minimum(_log_sum(rest) - output[..., lv : lv + 1], 80)))  # e^80 is still a number
     if not (output.min() >= -_NEAR and output.max() <= 1 + _NEAR):  # so written, NaN is refused too
         raise DataError(
             f"{weights}: gives values from {output.min():.3g} to {output.max():.3g}, which are no probabilities; write "
@@ -152,16 +138,29 @@ def _probability(
     return output[..., lv : lv + 1]
 
 
-def _lv_channel(classes: int, description: Description, weights: Path, choices: Path) -> int:
-    lv = description.lv_class
+def _place(shape: Shape, description: Description, weights: Path, choices: Path) -> tuple[int | None, int]:
+    """Where LV is in an output of this shape (without the batch): the classes' axis in the batch, and which of them.
+
+    The axis is None where there is none. Raises `lvseg.DataError` where it isn't known, or there are no pixels.
+    """
+    size = (description.size, description.size)
+    if shape == size:
+        return None, 0
+    axis = -1 if len(shape) == 3 and shape[:2] == size else 1
+    if len(shape) != 3 or (axis == 1 and shape[1:] != size):
+        raise DataError(
+            f"{weights}: gives {_times(shape)} for an image of {size[0]} x {size[1]}, not a value for every pixel; "
+            "choose a network that segments"
+        )
+    classes, lv = shape[-1 if axis == -1 else 0] or 1, description.lv_class
     if lv is None and classes <= 2:
-        return classes - 1  # the only one, or the one after the background
+        return axis, classes - 1  # the only one, or the one after the background
     if lv is None or lv >= classes:
         raise DataError(
             f'{weights}: gives {classes} classes; write "lv_class" into {choices.name}, the number of the left '
             f"ventricle's from 0 to {classes - 1}"
         )
-    return lv
+    return axis, lv
 
 
 def _log_sum(values: np.ndarray) -> np.ndarray:
@@ -190,9 +189,5 @@ def describe(network: Network, weights: Path, size: int | None) -> Description:
     if not sides and size is None:
         raise ConfigError(f"{weights}: takes images of any size; say by --size which size it was trained with")
     logit = network.activation not in ("sigmoid", "softmax")
-    return Description(
-        size=size or sides.pop(),
-        channels=known[0][1],
-        clahe="none",
-        output="logit" if logit else "probability",
-    )
+    told = {"size": size or sides.pop(), "channels": known[0][1], "output": "logit" if logit else "probability"}
+    return Description(clahe="none", **told)

@@ -119,7 +119,9 @@ def _built(path: Path, config: dict[str, Any], stored: int) -> keras.Model:
                 raise DataError(f"{path}: declares {declared} weights and holds {stored}; restore it from its source")
             _check_arrays(path, network)
     except BaseException:
-        _common().global_state.set_global_attribute("uninitialized_variables", [])  # never made, whatever asks for them next
+        _common().global_state.set_global_attribute(
+            "uninitialized_variables", []
+        )  # never made, whatever asks for them next
         raise
     _common().variables.initialize_all_variables()
     return network
