@@ -189,5 +189,10 @@ def describe(network: Network, weights: Path, size: int | None) -> Description:
     if not sides and size is None:
         raise ConfigError(f"{weights}: takes images of any size; say by --size which size it was trained with")
     logit = network.activation not in ("sigmoid", "softmax")
-    told = {"size": size or sides.pop(), "channels": known[0][1], "output": "logit" if logit else "probability"}
-    return Description(clahe="none", **told)
+    told = {
+        "clahe": "none",
+        "size": size or sides.pop(),
+        "channels": known[0][1],
+        "output": "logit" if logit else "probability",
+    }
+    return Description.model_validate(told)

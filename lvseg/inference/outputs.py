@@ -123,8 +123,11 @@ def _write_nifti_mask(file: Path, frames: list[Frame], out: Path, path: Path) ->
     long = long if len(long) == 2 else [0, 1]
     others = [axis for axis in range(source.ndim) if axis not in long]
     lengths = [source.shape[axis] for axis in others]
-    if math.prod(lengths) != len(frames):  # the last of them are colours
-        lengths[max(i for i, length in enumerate(lengths) if length > 1)] = 1
+    colours = [place for place, length in enumerate(lengths) if length in (3, 4)]
+    if math.prod(lengths) != len(frames) and colours:
+        lengths[colours[-1]] = 1
+    if math.prod(lengths) != len(frames):
+        return  # the reader took its axes otherwise
     shape = list(source.shape)
     for axis, length in zip(others, lengths, strict=True):
         shape[axis] = length
