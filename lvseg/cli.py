@@ -127,6 +127,10 @@ Source = Annotated[
     str,
     typer.Option("--data", help="phantom, or camus, camus_cine, labelme, images, echonet or pediatric with :DIR."),
 ]
+SkipBad = Annotated[
+    bool,
+    typer.Option("--skip-bad", help="Leave out frames that can't be used instead of refusing; the receipt says which."),
+]
 Profile = Annotated[str, typer.Option(help="smoke, class or paper: one code path, other sizes.")]
 
 
@@ -251,6 +255,7 @@ def train(
     profile: Profile = "class",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     change: Changes = None,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Train and evaluate one experiment in one folder; a killed run goes on where it was.
 
@@ -263,7 +268,9 @@ def train(
     from lvseg.experiment import Experiment
 
     experiment = Experiment.of_profile(profile, model=model, data=source, seed=seed, **_changes(change))
-    prepared = prepare(experiment)  # bad data is refused before anything is written or Keras is loaded
+    prepared = prepare(
+        experiment, skip_bad=skip_bad
+    )  # bad data is refused before anything is written or Keras is loaded
     from lvseg.training.run import train
 
     train(prepared, out)
@@ -414,6 +421,7 @@ def reproduce(
     workflow_profile: Annotated[
         Path | None, typer.Option(help="A Snakemake profile's folder, to run on a cluster.")
     ] = None,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Reproduce the paper: notebook 05 once per method and seed, then 06; ends with report/index.html.
 
@@ -429,7 +437,7 @@ def reproduce(
         raise ConfigError(f"{workflow_profile}: there is no such folder; name one with a Snakemake profile")
     from lvseg.course.reproduce import reproduce
 
-    page = reproduce(profile, source, out, model, seed, _changes(change), workflow_profile)
+    page = reproduce(profile, source, out, model, seed, _changes(change), workflow_profile, skip_bad=skip_bad)
     console.print(f"done: {page}")
 
 

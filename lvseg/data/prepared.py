@@ -6,8 +6,9 @@ Frames are read, equalised and resized once and kept; training reads them from t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 from lvseg import clahe, files, machine, masks, readers
 from lvseg.data import plausible, splits
 from lvseg.data.source import open_source
-from lvseg.errors import DataError
+from lvseg.errors import DataError, DataWarning
 from lvseg.experiment import Experiment
 from lvseg.readers.record import Frame
 
@@ -71,6 +72,7 @@ class Prepared:
 
     experiment: settled. arrays: the training frames, in the data's order. tested: the test frames, at native
     resolution when read. checksum: SHA-256 of the split and of all that was read: the same for a copy of the data.
+    skipped: the names of frames that can't be used and were left out.
     """
 
     experiment: Experiment
@@ -78,21 +80,26 @@ class Prepared:
     arrays: Arrays
     tested: tuple[Frame, ...]
     checksum: str
+    skipped: tuple[str, ...] = ()
 
 
-def prepare(experiment: Experiment, frames: Sequence[Frame] | None = None) -> Prepared:
+def prepare(experiment: Experiment, frames: Sequence[Frame] | None = None, skip_bad: bool = False) -> Prepared:
     """Open the experiment's data and preprocess it, so that nothing that follows reads a bad file.
 
     frames: of the experiment's data set, where it is open already. Test frames are read along with the training
-    frames; both come from one kept file, whichever fold is tested. Raises `lvseg.DataError` for a frame that can't be
-    used, `lvseg.ConfigError` for a data set or a split that doesn't exist.
+    frames; both come from one kept file, whichever fold is tested. skip_bad: leave out frames that can't be used, each
+    with a `lvseg.DataWarning`, from the split too. Raises `lvseg.DataError` that counts them and says what is wrong
+    with the first, or where one side has no other; `lvseg.ConfigError` for a data set or a split that doesn't exist.
     """
     experiment = settled(experiment)
     frames = open_source(experiment.data) if frames is None else frames
     split = splits.choose(frames, experiment)
     train, test = set(split.train), set(split.test)
     used = [frame for frame in frames if frame.name in train | test]
-    kept, content = _kept(used, experiment)
+    kept, content, bad = _kept(used, experiment, skip_bad)
+    if bad:
+        used = [frame for frame in used if frame.name not in bad]
+        split = _without(split, bad)
     rows = np.array([row for row, frame in enumerate(used) if frame.name in train])
     return Prepared(
         experiment=experiment,
@@ -100,7 +107,19 @@ def prepare(experiment: Experiment, frames: Sequence[Frame] | None = None) -> Pr
         arrays=Arrays(kept.image, kept.mask, rows),
         tested=tuple(frame for frame in used if frame.name in test),
         checksum=hashlib.sha256(f"{split.checksum()} {content}".encode()).hexdigest(),
+        skipped=tuple(bad),
     )
+
+
+def _without(split: splits.Split, bad: Mapping[str, str]) -> splits.Split:
+    """The split without frames that can't be used, each told; raises `lvseg.DataError` where a side has no others."""
+    train, test = (tuple(name for name in side if name not in bad) for side in (split.train, split.test))
+    if not train or not test:
+        side = "test" if train else "train"
+        raise DataError(f"of the frames to {side} none can be used, the first as {next(iter(bad.values()))}")
+    for sentence in bad.values():
+        warnings.warn(DataWarning(f"{sentence} (left out)"), stacklevel=3)
+    return replace(split, train=train, test=test)
 
 
 def settled(experiment: Experiment) -> Experiment:
@@ -117,7 +136,7 @@ def settled(experiment: Experiment) -> Experiment:
 
 def arrays_of(frames: Sequence[Frame], experiment: Experiment) -> Arrays:
     """Outlined frames, preprocessed as the experiment says; raises as `prepare`."""
-    return _kept(frames, experiment)[0]
+    return _kept(frames, experiment, skip_bad=False)[0]
 
 
 def preprocess(image: np.ndarray, experiment: Experiment) -> np.ndarray:
@@ -137,41 +156,57 @@ def to_network(image: np.ndarray, channels: int) -> np.ndarray:
     return np.repeat(scaled, channels, axis=-1) if channels > 1 else scaled
 
 
-def _kept(frames: Sequence[Frame], experiment: Experiment) -> tuple[Arrays, str]:
-    """The frames from the cache folder (`LVSEG_CACHE`), made where they aren't there yet; and the SHA-256 of what was
-    read for them: records, pixels, outlines.
+def _kept(frames: Sequence[Frame], experiment: Experiment, skip_bad: bool) -> tuple[Arrays, str, dict[str, str]]:
+    """The good frames from the cache folder (`LVSEG_CACHE`), made where they aren't there yet; the SHA-256 of what was
+    read for them: records, pixels, outlines; and by name of each bad frame what is wrong with it.
 
-    Kept frames are used only where frames, choices and code are the same and the file's checksum is right.
+    Kept frames are used only where frames, choices and code are the same and the file's checksum is right. Bad ones
+    are refused, unless they are to be skipped, and only after another look: what was wrong may have been the disk.
     """
     choices = experiment.model_dump(include={"data", "size", "clahe", "clip_limit", "tiles"})
     key = hashlib.sha256(f"{sorted(choices.items())} {identity(frames)} {_code()}".encode()).hexdigest()[:32]
     path, note = (files.cache_folder() / f"{key}.{ending}" for ending in ("pixels", "json"))
-    content = _content(path, note)
-    if content is None:
-        content = _write(frames, experiment, path)
-        files.write_json(note, {"sha256": files.sha256(path), "content": content})
+    content, bad = _content(path, note)
+    if content is None or (bad and not skip_bad):
+        content, bad = _write(frames, experiment, path, skip_bad)
+        files.write_json(note, {"sha256": files.sha256(path), "content": content, "bad": bad})
+    shape = (len(frames) - len(bad), 2, experiment.size, experiment.size)
     with path.open("rb") as file:
-        pixels = np.memmap(file, np.uint8, "r", shape=(len(frames), 2, experiment.size, experiment.size))
-    return Arrays(pixels[:, 0], pixels[:, 1]), content
+        pixels = np.memmap(file, np.uint8, "r", shape=shape)
+    return Arrays(pixels[:, 0], pixels[:, 1]), content, bad
 
 
-def _content(path: Path, note: Path) -> str | None:
-    """What the note beside a kept file says was read for it; None where either is missing or damaged."""
+def _content(path: Path, note: Path) -> tuple[str | None, dict[str, str]]:
+    """What the note beside a kept file says was read for it, and was bad; None where either is missing or damaged."""
     try:
         told = files.read_json(note)
-        return told["content"] if told["sha256"] == files.sha256(path) else None
+        return (told["content"], told["bad"]) if told["sha256"] == files.sha256(path) else (None, {})
     except (DataError, OSError, KeyError, TypeError):
-        return None
+        return None, {}
 
 
-def _write(frames: Sequence[Frame], experiment: Experiment, path: Path) -> str:
-    """Read and preprocess frames into a file, each an image and a mask; the SHA-256 of what was read."""
-    digest = hashlib.sha256()
+def _write(frames: Sequence[Frame], experiment: Experiment, path: Path, skip_bad: bool) -> tuple[str, dict[str, str]]:
+    """Read and preprocess the good frames into a file, each an image and a mask; the SHA-256 of what was read, and by
+    name what is wrong with the bad ones. Raises `lvseg.DataError` where there are some and they aren't to be skipped.
+    """
+    digest, bad = hashlib.sha256(), {}
     with files.atomic(path) as temporary, temporary.open("wb") as file:
         for frame in frames:
-            for side in _preprocessed(frame, experiment, digest):
-                file.write(side.tobytes())
-    return digest.hexdigest()
+            try:
+                for side in _preprocessed(frame, experiment, digest):
+                    file.write(side.tobytes())
+            except DataError as error:
+                bad[frame.name] = str(error)
+        if bad and not (skip_bad and len(bad) < len(frames)):
+            raise DataError(_refusal(bad, len(frames)))
+    return digest.hexdigest(), bad
+
+
+def _refusal(bad: Mapping[str, str], frames: int) -> str:
+    """What is wrong with the first bad frame, and how many there are of so many `frames`."""
+    others = "--skip-bad takes the others" if len(bad) < frames else "there are no others"
+    named = "`lvseg data check` names them, " if len(bad) > 1 else ""
+    return f"{next(iter(bad.values()))} ({len(bad)} of {frames} frames can't be used: {named}{others})"
 
 
 def _preprocessed(frame: Frame, experiment: Experiment, digest: Any) -> Iterator[np.ndarray]:

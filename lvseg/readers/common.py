@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lvseg.errors import DataError, LvsegError
+from lvseg.errors import DataError, DataWarning, LvsegError
 from lvseg.readers.record import Frame, Pixels
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-VOLUMES = (".nii.gz", ".nii", ".mhd")
+VOLUMES = (".nii.gz", ".nii", ".mhd", ".mha")
 VIDEOS = (".avi", ".mp4")
 IMAGES = "PNG, JPEG, TIFF, BMP, NIfTI, MetaImage, DICOM, AVI or MP4 image"
 _ENDINGS = (*PICTURES, *VIDEOS, *VOLUMES, ".dcm", ".dicom", ".json")
@@ -163,16 +164,34 @@ def frame_of(root: Path, path: Path, load: Callable[[], Pixels], *files: Path) -
     )
 
 
-def facts_of(told: Mapping[str, str]) -> dict[str, float | str]:
-    """What `Frame.facts` holds among the fields that a data set tells; what isn't known is left out."""
+def facts_of(told: Mapping[str, str], path: Path) -> dict[str, float | str]:
+    """What `Frame.facts` holds among the fields that a data set tells in `path`.
+
+    What isn't told is left out; so is what isn't a plain number where there should be one, with a `DataWarning`.
+    """
     facts: dict[str, float | str] = {}
+    unclear: list[str] = []
     for name, fact in _FACTS.items():
         text = told.get(name, "").strip()
         if text and fact in ("quality", "sex"):
             facts[fact] = text
         elif re.fullmatch(r"\d{1,9}(\.\d*)?", text):
             facts[fact] = float(text)
+        elif text.lower() not in ("", "nan", "na", "n/a", "none", "-"):
+            unclear.append(name)
+    if unclear:
+        text = f"{' and '.join(unclear)}: not a plain number, such as 54.5, so left out"
+        warnings.warn(DataWarning(f"{path}: {text}"), stacklevel=3)
     return facts
+
+
+def unusable(frame: Frame, error: DataError) -> Frame:
+    """The frame that stands for what can't be listed, so that it doesn't hide the others: reading it raises."""
+    return replace(frame, load=partial(_refuse, str(error)))
+
+
+def _refuse(sentence: str) -> Pixels:
+    raise DataError(sentence)
 
 
 def cine_of(

@@ -10,10 +10,14 @@ Pediatric: children's videos in two views, `A4C/` and `PSAX/`, each laid out as 
 Reddy et al., J Am Soc Echocardiogr, 2023. Here the rows of `VolumeTracings.csv` are an outline's points (X,
 Y), and Split in `FileList.csv` is a fold from 0 to 9. Video names start with their study, the same in both
 views (`CR32a7555-CR32a7582-000039`): the study stands for the patient, whom the public files don't name.
+
+A bad tracing spoils its own frame, a bad row its own video: reading these frames says what is wrong.
 """
 
 from __future__ import annotations
 
+import io
+import warnings
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
@@ -24,9 +28,9 @@ import numpy as np
 import pandas as pd
 
 from lvseg.clinical import ed_es_frames
-from lvseg.errors import DataError
+from lvseg.errors import DataError, DataWarning
 from lvseg.masks import inside
-from lvseg.readers.common import MAX_TEXT, check_bytes, check_outline, facts_of, numbered, reading
+from lvseg.readers.common import check_outline, facts_of, numbered, read_text, unusable
 from lvseg.readers.record import Frame, Pixels
 from lvseg.readers.video import read_frame
 
@@ -34,6 +38,8 @@ Description = tuple[str, str, str, str]
 """A frame's name without its number, its patient, view and subset."""
 
 _VIEWS = {"A4C": "4CH", "PSAX": "PSAX"}
+_OUTSIDE = 0.1
+"""The share of a picture's side by which an outline may leave it; an outline of another size leaves it by more."""
 _SUBSETS = {"TRAIN": "training", "VAL": "validation", "TEST": "testing"}
 
 
@@ -71,55 +77,89 @@ def _traced_frames(
     """
     videos, tracings = folder / "FileList.csv", folder / "VolumeTracings.csv"
     outlines = _outlines(tracings, columns, to_outline)
-    frames, seen = [], set()
+    rows: dict[str, list[dict[str, str]]] = defaultdict(list)
     for told in _table(videos, ["FileName", "Split"]).to_dict("records"):
-        name = _stem(told["FileName"])
-        if name in seen:
-            raise DataError(f"{videos}: lists {name} twice; restore it from the data set")
-        seen.add(name)
-        unique, patient, view, subset = describe(name, told["Split"])
-        path, traced, facts = folder / "Videos" / f"{name}.avi", outlines[name], facts_of(told)
-        for (index, outline), phase in zip(traced, _phases([outline for _, outline in traced]), strict=True):
-            load = partial(_read, path, index, outline)
-            frames.append(Frame(numbered(unique, index), patient, load, view, phase, subset, (path, tracings), facts))
+        rows[_stem(told["FileName"])].append(told)
+    if unlisted := sorted(outlines.keys() - rows.keys()):
+        text = f"traces {len(unlisted)} videos that {videos.name} doesn't list, such as {unlisted[0]}; passed over"
+        warnings.warn(DataWarning(f"{tracings}: {text}"), stacklevel=3)
+    frames = []
+    for name, listed in rows.items():
+        unique, patient, view, subset = describe(name, listed[0]["Split"])
+        path, traced, facts = folder / "Videos" / f"{name}.avi", outlines[name], facts_of(listed[0], videos)
+        good = {index: outline for index, outline in traced.items() if isinstance(outline, np.ndarray)}
+        phases = _phases(good) if len(good) == len(traced) else {}
+        for index, outline in traced.items():
+            load, phase, files = partial(_read, path, index, outline), phases.get(index, ""), (path, tracings)
+            frame = Frame(numbered(unique, index), patient, load, view, phase, subset, files, facts)
+            if any(told != listed[0] for told in listed):
+                frame = unusable(frame, DataError(f"{videos}: lists {name} twice, and differently; leave one row"))
+            frames.append(frame)
     return frames
 
 
 def _outlines(
     path: Path, columns: list[str], to_outline: Callable[[np.ndarray], np.ndarray]
-) -> dict[str, list[tuple[int, np.ndarray]]]:
-    """By video, the index and the outline, float array (points, 2), of each traced frame."""
+) -> dict[str, dict[int, np.ndarray | DataError]]:
+    """By video and index of a traced frame, its outline, float array (points, 2), or what is wrong with it."""
     rows = _table(path, ["FileName", "Frame", *columns])
     rows = rows[~rows["Frame"].isin(["No Systolic", "No Diastolic"])]
-    outlines: dict[str, list[tuple[int, np.ndarray]]] = defaultdict(list)
-    with reading(path):
-        points, frames = rows[columns].to_numpy(float), rows["Frame"].astype(float)
-        if not (frames.between(0, 1e6) & (frames % 1 == 0)).all():
-            raise DataError(f"{path}: has a Frame that is no number from 0 on; restore it from the data set")
-        stems = {name: _stem(name) for name in rows["FileName"].unique()}  # a name has some forty rows
-        for (name, index), places in rows.groupby([rows["FileName"].map(stems), frames]).indices.items():
-            outlines[name].append((int(index), check_outline(path, to_outline(points[places]))))
+    outlines: dict[str, dict[int, np.ndarray | DataError]] = defaultdict(dict)
+    points = rows[columns].apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    frames = pd.to_numeric(rows["Frame"], errors="coerce")
+    stems = {name: _stem(name) for name in rows["FileName"].unique()}  # a name has some forty rows
+    names = rows["FileName"].map(stems)
+    for (name, index), places in rows.groupby([names, frames]).indices.items():
+        outlines[name][int(index)] = _outline(path, name, int(index), points[places], to_outline)
+    for row, name in names[~(frames.between(0, 1e6) & (frames % 1 == 0))].items():
+        error = DataError(f"{path}: row {row + 2} has a Frame that is no number from 0 on; correct that row of {name}")
+        outlines[name] = {0: error}
     return outlines
 
 
-def _read(path: Path, index: int, outline: np.ndarray) -> Pixels:
+def _outline(
+    path: Path, name: str, index: int, points: np.ndarray, to_outline: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray | DataError:
+    try:
+        return check_outline(path, to_outline(points))
+    except DataError:
+        return DataError(
+            f"{path}: the tracing of {name} in its frame {index + 1} (Frame {index}) isn't an outline: its "
+            f"{len(points)} rows are too few or too many, or aren't all numbers; trace it again, or leave the frame out"
+        )
+
+
+def _read(path: Path, index: int, outline: np.ndarray | DataError) -> Pixels:
+    if isinstance(outline, DataError):
+        raise DataError(str(outline))
     image = read_frame(path, index)
-    return Pixels(image, inside(outline, (image.shape[0], image.shape[1])), None)
+    height, width = image.shape
+    reach = np.abs(outline + 0.5 - (width / 2, height / 2)).max(axis=0) / (width, height)
+    if reach.max() > 0.5 + _OUTSIDE:
+        raise DataError(
+            f"{path}: the tracing of frame {index + 1} leaves the picture of {width} x {height} pixels, so it was "
+            "drawn on another size; bring the video that was traced"
+        )
+    return Pixels(image, inside(outline, (height, width)), None)
 
 
 def _table(path: Path, columns: list[str]) -> pd.DataFrame:
     """A CSV file as text, which must have the named columns."""
-    with reading(path):
-        check_bytes(path, MAX_TEXT)
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    text = read_text(path).lstrip("\ufeff")
+    try:
+        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    except (ValueError, pd.errors.ParserError):
+        raise DataError(f"{path}: can't be read as a table with commas; save it as CSV, or restore it") from None
     if absent := [column for column in columns if column not in table]:
-        raise DataError(f"{path}: lacks the columns {', '.join(absent)}; restore it from the data set")
+        by = "; it is divided by semicolons, so save it with commas" if ";" in text.partition("\n")[0] else ""
+        raise DataError(f"{path}: lacks the columns {', '.join(absent)}{by or '; is it the table of this data set?'}")
     return table
 
 
 def _stem(name: str) -> str:
     """`NAME.avi` or `NAME` (the tables differ) as `NAME`; folders in it are dropped."""
-    return Path(name).name.removesuffix(".avi")
+    name = Path(name.strip()).name
+    return name[:-4] if name.lower().endswith(".avi") else name
 
 
 def _chords_to_outline(chords: np.ndarray) -> np.ndarray:
@@ -127,10 +167,9 @@ def _chords_to_outline(chords: np.ndarray) -> np.ndarray:
     return np.concatenate([chords[1:, :2], chords[:0:-1, 2:]])
 
 
-def _phases(outlines: list[np.ndarray]) -> list[str]:
-    """End-diastole and end-systole among two or more outlines of a video."""
-    phases = [""] * len(outlines)
-    if len(outlines) > 1:
-        ed, es = ed_es_frames([cv2.contourArea(outline.astype(np.float32)) for outline in outlines])
-        phases[ed], phases[es] = "ED", "ES"
-    return phases
+def _phases(outlines: dict[int, np.ndarray]) -> dict[int, str]:
+    """End-diastole and end-systole among two or more outlines of a video, by the frame's index."""
+    if len(outlines) < 2:
+        return {}
+    ed, es = ed_es_frames([cv2.contourArea(outline.astype(np.float32)) for outline in outlines.values()])
+    return {list(outlines)[ed]: "ED", list(outlines)[es]: "ES"}

@@ -1,37 +1,71 @@
-"""AVI and MP4 cine loops: all their frames without masks, or one for a data set that traces some."""
+"""AVI and MP4 cine loops: all their frames without masks, or one for a data set that traces some.
+
+Headers overstate and understate: the last stated frame is looked for, and what is there counts.
+"""
 
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from threading import Lock
 
 import cv2
 import numpy as np
 
-from lvseg.errors import DataError
-from lvseg.readers.common import VIDEOS, check_size, cine_of, files_below, reading
+from lvseg.errors import DataError, DataWarning
+from lvseg.readers.common import MAX_FRAMES, VIDEOS, check_size, cine_of, files_below, frame_of, reading, unusable
 from lvseg.readers.record import Frame, Pixels
 
 _MOST_BOXES = 10_000
+_RATES_HZ = (1.0, 1000.0)
+"""What can be the rate of an echo cine, whether as acquired or as played."""
 
 
 def open_folder(root: Path) -> list[Frame]:
-    """The frames of all videos below `root`, without masks; only headers are read."""
+    """The frames of all videos below `root`, without masks; a bad video is one frame, whose reading says why."""
     videos = [path for path in files_below(root) if path.suffix.lower() in VIDEOS]
-    return [frame for path in videos for frame in list_file(root, path)]
+    return [frame for path in videos for frame in _listed(root, path)]
+
+
+def _listed(root: Path, path: Path) -> list[Frame]:
+    try:
+        return list_file(root, path)
+    except DataError as error:
+        return [unusable(frame_of(root, path, lambda: _read(path, 0)), error)]
 
 
 def list_file(root: Path, path: Path) -> list[Frame]:
-    """The frames of one video, without masks; only its header is read."""
+    """The frames of one video, without masks; its header and its last frame are read."""
     with reading(path):
         video = _open(path)
-        count = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-        return cine_of(root, path, count, _read, frame_rate_hz=video.get(cv2.CAP_PROP_FPS))
+        stated, rate = int(video.get(cv2.CAP_PROP_FRAME_COUNT)), video.get(cv2.CAP_PROP_FPS)
+        if (count := _count(path, video, stated)) != stated:
+            text = f"states {stated} frames but holds {count}, which are taken"
+            warnings.warn(DataWarning(f"{path}: {text}"), stacklevel=2)
+        if rate > 0 and not _RATES_HZ[0] <= rate <= _RATES_HZ[1]:
+            text = f"states {rate:g} frames a second, which no echo cine has; its rate counts as not known"
+            warnings.warn(DataWarning(f"{path}: {text}"), stacklevel=2)
+            rate = 0.0
+        return cine_of(root, path, count, _read, frame_rate_hz=rate)
+
+
+def _count(path: Path, video: cv2.VideoCapture, stated: int) -> int:
+    """How many frames there are: the stated number where the last of them is there and no other follows it."""
+    if 1 <= stated <= MAX_FRAMES:
+        video.set(cv2.CAP_PROP_POS_FRAMES, stated - 1)
+        if video.grab() and not video.grab():
+            return stated
+    video, count = _open(path), 0
+    while count <= MAX_FRAMES and video.grab():
+        count += 1
+    if not count:
+        raise DataError(f"{path}: holds no picture that can be decoded; export it again as MJPEG AVI")
+    return count
 
 
 def read_frame(path: Path, index: int) -> np.ndarray:
-    """Frame `index` (from 0) as uint8 grey levels (height, width)."""
+    """Frame `index` (from 0) as uint8 grey levels (height, width); raises `DataError` where there is none."""
     with reading(path):
         return _decoder.read(path, index)
 
@@ -46,7 +80,7 @@ def _open(path: Path) -> cv2.VideoCapture:
         raise DataError(f"{path}: is cut short, so that its last frames would be wrong; restore the video")
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     if not capture.isOpened():
-        raise DataError(f"{path}: can't be decoded; restore the video or convert it to MJPEG AVI")
+        raise DataError(f"{path}: can't be decoded, as it is damaged or in a rare format; convert it to MJPEG AVI")
     check_size(path, [int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)])
     return capture
 
@@ -84,13 +118,18 @@ class _Decoder:
             key = path, path.stat().st_mtime_ns, os.getpid()  # a forked process must not share the open file
             if key != self._key or index < self._next:
                 self._capture, self._key, self._next = _open(path), key, 0
-            good = True
-            while good and self._next <= index:
-                good, self._next = self._capture.grab(), self._next + 1
-            picture = self._capture.retrieve()[1] if good else None
+            while self._next <= index:
+                if not self._capture.grab():
+                    self._key = None
+                    raise DataError(
+                        f"{path}: has no frame {index + 1}, as it ends after {self._next}; "
+                        "give a number that it has, or the whole video"
+                    )
+                self._next += 1
+            picture = self._capture.retrieve()[1]
             if picture is None:
                 self._key = None
-                raise DataError(f"{path}: frame {index + 1} can't be decoded; restore the video")
+                raise DataError(f"{path}: frame {index + 1} can't be decoded, so it is damaged; restore the video")
             return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
 
 

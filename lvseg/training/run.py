@@ -93,6 +93,7 @@ def _train(data: Prepared, folder: Path, say: Say, each_epoch: EachEpoch | None)
     facts = {
         "seed": experiment.seed,
         "arrays_sha256": data.arrays.sha256(),
+        "skipped": list(data.skipped),
         "environment": environment(),
         "parameters": network.count_params(),
         "seconds": round(training_seconds + time.monotonic() - started, 1),
