@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -140,7 +141,10 @@ def _write_nifti_mask(file: Path, frames: list[Frame], out: Path, path: Path) ->
             for axis, at in zip(others, np.unravel_index(index, lengths, order="F"), strict=True):
                 place[axis] = int(at)
             if how is None:
-                how = _stored_how(np.asarray(source.dataobj[tuple(place)]), frame.read().image)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # it has been read, and told of, before
+                    upright = frame.read().image
+                how = _stored_how(np.asarray(source.dataobj[tuple(place)]), upright)
             masks[tuple(place)] = _turned(mask, *how, back=True)
     if how is None:
         return

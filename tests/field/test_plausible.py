@@ -21,7 +21,8 @@ from lvseg.experiment import Experiment
 from lvseg.inference.predict import ejection_fractions, predict
 from lvseg.inference.segmenter import Segmenter
 from lvseg.readers.record import Pixels
-from tests.inference.support import EXPERIMENT, TRUTH, ellipse, grey, threshold_network, write_nifti
+from tests.field.support import grey
+from tests.inference.support import EXPERIMENT, TRUTH, ellipse, threshold_network, write_nifti
 from tests.support import lvseg
 
 
