@@ -113,7 +113,7 @@ def _lvseg(system, task, width, images, masks, backend="tensorflow", precision="
 
 def _forward(network, engine, precision, images) -> Step:
     from lvseg.inference import onnx_file
-    from lvseg.inference.segmenter import open_onnx
+    from lvseg.inference.opened import open_onnx
 
     if engine == "keras":
         return lambda: network.predict_on_batch(images)
@@ -121,7 +121,7 @@ def _forward(network, engine, precision, images) -> Step:
         path = Path(folder) / "network.onnx"
         onnx_file.to_onnx(network, path)
         if engine == "openvino":
-            forward, _ = open_onnx(path, precision)
+            forward = open_onnx(path, precision).run
             return lambda: forward(images)
         import onnxruntime
 

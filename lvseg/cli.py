@@ -1,4 +1,4 @@
-"""The command line: `lvseg doctor | data | train | evaluate | predict | notebook | reproduce`."""
+"""The command line: `lvseg doctor | data | train | evaluate | predict | weights | cache | notebook | reproduce`."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ app = typer.Typer(
 )
 data = typer.Typer(no_args_is_help=True, help="Make, check and split data sets.")
 app.add_typer(data, name="data")
+networks = typer.Typer(no_args_is_help=True, help="Use networks that were made elsewhere.")
+app.add_typer(networks, name="weights")
 console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)  # file names are no markup
 
 OWN_OPTIONS = ("model", "data", "seed", "profile")
@@ -200,11 +202,14 @@ def data_check(source: Annotated[str, typer.Argument(metavar="KIND:DIR")]) -> No
     rows += [("pixel size known", str(found.spaced)), ("missing files", str(len(found.missing)))]
     rows += [("bad frames", str(len(found.bad))), ("look-alikes", str(len(found.twins)))]
     rows += [("empty masks", str(len(found.empty))), ("masks in several parts", str(len(found.divided)))]
+    rows += [("doubtful masks", str(len(found.doubtful)))]
     _table(source, rows)
     for name in found.empty:
         console.print(f"{name}: its mask is empty")
     for name in found.divided:
         console.print(f"{name}: its mask has several parts")
+    for name, sentence in found.doubtful.items():
+        console.print(f"{name}: {sentence}")
     for pair in found.twins:
         console.print(f"{' and '.join(pair)} show nearly the same picture: keep them on one side of a split")
     for sentence in found.bad.values():
@@ -304,8 +309,15 @@ def predict(
         Literal["float32", "bfloat16"],
         typer.Option(help="bfloat16 is faster where the processor has it; contours may differ by a pixel."),
     ] = "float32",
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="Number the output; key.csv tells the names.")] = False,
+    labelme: Annotated[bool, typer.Option("--labelme", help="Write outlines that LabelMe opens, too.")] = False,
+    quality: Annotated[
+        bool, typer.Option("--quality", help="Add how far each mask can be trusted, and overview.png, worst first.")
+    ] = False,
 ) -> None:
     """Segment the LV in images: an upright mask, an overlay and measurements for each frame.
+
+    What can't be a left ventricle isn't measured; the column `doubt` says why.
 
     Examples:
 
@@ -318,19 +330,64 @@ def predict(
 
     weights = weights or SHIPPED
     segmenter = (folder.segmenter if weights.is_dir() else Segmenter.load)(weights, precision)
-    table, problems = predict(segmenter, inputs, out)
+    table, problems = predict(segmenter, inputs, out, anonymous=anonymous, labelme=labelme, quality=quality)
     if len(table):
         console.print(f"{len(table)} frames segmented in {out}")
         whole = table[~table.file.isin(problems)]  # of a damaged cine, end-diastole or end-systole may be missing
         for cine in ejection_fractions(whole).itertuples():
+            ef = cine.doubt or f"single-plane EF {cine.ef_percent:.0f} %"
             console.print(
-                f"{cine.file}: ED {cine.ed_frame} {cine.edv_ml:.1f} ml, ES {cine.es_frame} {cine.esv_ml:.1f} ml, "
-                f"single-plane EF {cine.ef_percent:.0f} %"
+                f"{cine.file}: ED {cine.ed_frame} {cine.edv_ml:.1f} ml, ES {cine.es_frame} {cine.esv_ml:.1f} ml, {ef}"
             )
     for sentence in problems.values():
         _say(sentence)
     if problems:
         raise typer.Exit(2)
+
+
+@networks.command("describe")
+def weights_describe(
+    weights: Annotated[Path, typer.Argument(help="An .onnx or .keras file.")],
+    size: Annotated[int | None, typer.Option(help="Of its images, where the file leaves it free.")] = None,
+) -> None:
+    """Write the JSON that `predict --weights` needs beside a network that was made elsewhere.
+
+    What the file can't tell is guessed there, to be corrected by hand.
+
+    Example: `lvseg weights describe my_unet.onnx --size 256`
+    """
+    from lvseg import files
+    from lvseg.inference.foreign import describe
+    from lvseg.inference.opened import open_network
+
+    path = weights.with_suffix(".json")
+    if path.exists():
+        raise ConfigError(f"{path}: is there already; correct it, or remove it to have it written anew")
+    description = describe(open_network(weights), weights, size)
+    files.write_json(path, description.model_dump(exclude_none=True))
+    console.print(
+        f"{path}: {description.model_dump_json(exclude_none=True)}; correct in it what the file can't tell: clahe (as "
+        "in training), black and white (the input for grey levels 0 and 255), output (probability or logit), threshold"
+    )
+
+
+@app.command()
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Delete what is kept; it is made anew when needed.")] = False,
+) -> None:
+    """Say where frames that were read once are kept, pixels of patients among them, and how large that is.
+
+    Example: `lvseg cache --clear`
+    """
+    from lvseg import files
+
+    kept = files.kept()
+    size = sum(path.stat().st_size for path in kept)
+    console.print(f"{files.cache_folder()}: {len(kept)} files, {size / 1e6:.1f} MB (LVSEG_CACHE names another place)")
+    if clear:
+        for path in kept:
+            path.unlink(missing_ok=True)
+        console.print("cleared")
 
 
 @app.command()

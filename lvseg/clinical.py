@@ -85,6 +85,12 @@ def volume_disks_ml(mask: np.ndarray, spacing_mm: Spacing) -> float:
     return float(math.pi / 4 * np.square(disk_diameters_mm(mask, spacing_mm)).sum() * height_mm / 1000)
 
 
+def measured(mask: np.ndarray, spacing_mm: Spacing) -> tuple[float, float, float]:
+    """Area in mm², long axis in mm and volume by the method of disks in ml."""
+    length_mm = long_axis(mask, spacing_mm).length_mm
+    return area_mm2(mask, spacing_mm), length_mm, volume_disks_ml(mask, spacing_mm)
+
+
 def volume_area_length_ml(mask: np.ndarray, spacing_mm: Spacing) -> float:
     """Volume in ml by the single-plane area-length method, 8 A² / (3 pi L), exact for ellipsoids."""
     length_mm = long_axis(mask, spacing_mm).length_mm

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -109,3 +110,10 @@ def locked(folder: Path, patience: float = 5.0) -> Iterator[None]:
 def cache_folder() -> Path:
     """Where what was read once is kept: `LVSEG_CACHE`, or `~/.cache/lvseg`."""
     return Path(os.environ.get("LVSEG_CACHE", "~/.cache/lvseg")).expanduser().resolve()
+
+
+def kept() -> list[Path]:
+    """The files in the cache folder that are ours, by their names: whoever named the folder may keep others in it."""
+    ours = re.compile(r"[0-9a-f]{32}\.(pixels|json|dicom\.json)")
+    folder = cache_folder()
+    return sorted(path for path in folder.iterdir() if ours.fullmatch(path.name)) if folder.is_dir() else []

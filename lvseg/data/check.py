@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from lvseg.data import plausible
 from lvseg.data.source import open_source
 from lvseg.data.splits import Split, choose
 from lvseg.errors import DataError
@@ -30,6 +31,7 @@ class Findings:
     spaced: the number of frames whose pixel size is known.
     facts: by name of a fact that the data set tells (`Frame.facts`), the number of frames that have it.
     empty, divided: names of frames whose mask has no pixel, or several parts that don't touch: worth a look.
+    doubtful: why its mask can't be a left ventricle's, by the name of each frame that is read all the same.
     missing: files that belong to a frame but aren't there.
     bad: the sentence that says what is wrong, by the name of each frame that can't be read.
     twins: names of frames that show the same picture, or nearly so under two patients.
@@ -44,6 +46,7 @@ class Findings:
     facts: dict[str, int]
     empty: list[str]
     divided: list[str]
+    doubtful: dict[str, str]
     missing: list[Path]
     bad: dict[str, str]
     twins: list[tuple[str, str]]
@@ -56,14 +59,19 @@ def check(spec: str) -> Findings:
     good: list[Frame] = []
     prints: list[np.ndarray] = []
     parts: dict[str, int] = {}
+    doubtful: dict[str, str] = {}
     spaced = 0
     for frame in frames:
         try:
             pixels = frame.read()
+            if pixels.mask is not None:
+                plausible.check_outline(frame.name, pixels.mask, pixels.region)
         except DataError as error:
             bad[frame.name] = str(error)
             continue
         good.append(frame)
+        if said := plausible.outlined_doubt(pixels):
+            doubtful[frame.name] = said
         prints.append(thumbnail(pixels.image))
         spaced += pixels.spacing_mm is not None
         if pixels.mask is not None:
@@ -78,6 +86,7 @@ def check(spec: str) -> Findings:
         facts=dict(Counter(fact for frame in frames for fact in frame.facts)),
         empty=[name for name, count in parts.items() if count == 0],
         divided=[name for name, count in parts.items() if count > 1],
+        doubtful=doubtful,
         missing=sorted({path for frame in frames for path in frame.files if not path.exists()}),
         bad=bad,
         twins=list(_twins(good, prints)),

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from lvseg import clahe, files, machine, masks, readers
-from lvseg.data import splits
+from lvseg.data import plausible, splits
 from lvseg.data.source import open_source
 from lvseg.errors import DataError, DataWarning
 from lvseg.experiment import Experiment
@@ -213,6 +213,7 @@ def _preprocessed(frame: Frame, experiment: Experiment, digest: Any) -> Iterator
     pixels = frame.read()
     if pixels.mask is None:
         raise DataError(f"{frame.name}: has no LV outline, so it can't be used to train or to evaluate")
+    plausible.check_outline(frame.name, pixels.mask, pixels.region)
     digest.update(repr((frame.name, frame.patient, pixels.image.shape, pixels.spacing_mm)).encode())
     digest.update(pixels.image.tobytes() + pixels.mask.tobytes())
     image = preprocess(pixels.image, experiment)
@@ -223,7 +224,7 @@ def _preprocessed(frame: Frame, experiment: Experiment, digest: Any) -> Iterator
 @cache
 def _code() -> str:
     """SHA-256 of the code that reads and preprocesses, so that whoever changes it doesn't train on the old pixels."""
-    modules = [Path(__file__), Path(clahe.__file__), Path(masks.__file__)]
+    modules = [Path(__file__), Path(plausible.__file__), Path(clahe.__file__), Path(masks.__file__)]
     sources = [*modules, *sorted(Path(readers.__file__).parent.glob("*.py"))]
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
