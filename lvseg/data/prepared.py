@@ -71,6 +71,7 @@ class Prepared:
 
     experiment: settled. arrays: the training frames, in the data's order. tested: the test frames, at native
     resolution when read. checksum: SHA-256 of the split and of all that was read: the same for a copy of the data.
+    patients: how they are known (`splits.patients_by`).
     """
 
     experiment: Experiment
@@ -78,6 +79,7 @@ class Prepared:
     arrays: Arrays
     tested: tuple[Frame, ...]
     checksum: str
+    patients: str
 
 
 def prepare(experiment: Experiment, frames: Sequence[Frame] | None = None) -> Prepared:
@@ -100,6 +102,7 @@ def prepare(experiment: Experiment, frames: Sequence[Frame] | None = None) -> Pr
         arrays=Arrays(kept.image, kept.mask, rows),
         tested=tuple(frame for frame in used if frame.name in test),
         checksum=hashlib.sha256(f"{split.checksum()} {content}".encode()).hexdigest(),
+        patients=splits.patients_by(used),
     )
 
 
