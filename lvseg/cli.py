@@ -208,7 +208,7 @@ def data_check(source: Annotated[str, typer.Argument(metavar="KIND:DIR")], patie
     for pair in found.twins:
         console.print(f"{' and '.join(pair)} show nearly the same picture: keep them on one side of a split")
     if found.doubt:
-        _say(found.doubt)
+        console.print(found.doubt)
     for sentence in found.bad.values():
         _say(sentence)
     if found.bad:
