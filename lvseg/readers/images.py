@@ -347,15 +347,18 @@ def _two_sides(path: Path, layer: np.ndarray, lossy: bool) -> tuple[np.ndarray, 
 
 
 def _softened(layer: np.ndarray, count: int, lossy: bool) -> bool:
-    """Whether the levels between darkest and brightest only soften an edge; what lies farther from it is a class."""
+    """Whether the levels between darkest and brightest only soften an edge: no class away from it, no speckle."""
     top = int(layer.max())
-    slack = _RIPPLE if lossy else 0
-    between = (layer > slack) & (layer < top - slack)
-    middle = (layer > top / 4) & (layer < top * 3 / 4)
+    bright, between = layer >= top * 15 / 16, (layer > top / 16) & (layer < top * 15 / 16)
+    if top < 128 or between.sum() > bright.sum():
+        return False
     near, around = (_near_edge(layer > top / 2, reach) for reach in (_SOFT, _BLOCK))
-    if top < 128 or count <= _CLASSES:
-        return top >= 128 and not (between & ~near).any()
-    return not ((middle & ~near) | (between & ~around)).any()
+    slack = _RIPPLE if lossy else 0
+    uneven = (layer > slack) & (layer < top - slack)
+    if count <= _CLASSES:
+        return not (uneven & ~near).any()
+    middle = (layer > top / 4) & (layer < top * 3 / 4)
+    return not ((middle & ~near) | (uneven & ~around)).any()
 
 
 def _near_edge(mask: np.ndarray, reach: int) -> np.ndarray:
