@@ -131,6 +131,10 @@ SkipBad = Annotated[
     bool,
     typer.Option("--skip-bad", help="Leave out frames that can't be used instead of refusing; the receipt says which."),
 ]
+Patients = Annotated[
+    Path | None,
+    typer.Option("--patients", help="A CSV file with the columns file and patient; else patients.csv in the data."),
+]
 Profile = Annotated[str, typer.Option(help="smoke, class or paper: one code path, other sizes.")]
 
 
@@ -187,16 +191,16 @@ def data_sheet(
 
 
 @data.command("check")
-def data_check(source: Annotated[str, typer.Argument(metavar="KIND:DIR")]) -> None:
+def data_check(source: Annotated[str, typer.Argument(metavar="KIND:DIR")], patients: Patients = None) -> None:
     """Report what a data set holds, what is missing, look-alikes, and every bad file.
 
     Example: `lvseg data check labelme:my_phantoms`
     """
     from lvseg.data.check import check
 
-    found = check(source)
+    found = check(source, patients)
     counts = {"view": found.views, "phase": found.phases, "subset": found.subsets}
-    rows = [("frames", str(found.frames)), ("patients", str(found.patients))]
+    rows = [("frames", str(found.frames)), ("patients", f"{found.patients}, {found.patients_by}")]
     rows += [(what, ", ".join(f"{n} {name or 'not known'}" for name, n in c.items())) for what, c in counts.items()]
     rows += [(f"{fact} told", str(n)) for fact, n in found.facts.items()]
     rows += [("pixel size known", str(found.spaced)), ("missing files", str(len(found.missing)))]
@@ -212,6 +216,8 @@ def data_check(source: Annotated[str, typer.Argument(metavar="KIND:DIR")]) -> No
         console.print(f"{name}: {sentence}")
     for pair in found.twins:
         console.print(f"{' and '.join(pair)} show nearly the same picture: keep them on one side of a split")
+    if found.doubt:
+        console.print(found.doubt)
     for sentence in found.bad.values():
         _say(sentence)
     if found.bad:
@@ -225,6 +231,7 @@ def data_split(
     by: Annotated[str, typer.Option(help="patient, frame or own (the data set's own).")] = "patient",
     seed: Annotated[int, typer.Option(min=0, help="Chooses which fold is tested.")] = 0,
     folds: Annotated[int, typer.Option(min=2, help="How many folds there are.")] = 5,
+    patients: Patients = None,
 ) -> None:
     """Write a split into train and test as a file with a checksum, and name what would leak across it.
 
@@ -236,11 +243,12 @@ def data_split(
     from lvseg.data.check import near_duplicates
     from lvseg.data.source import open_source
 
-    frames = open_source(source)
+    frames = open_source(source, patients)
     split = splits.split_frames(frames, by, seed, folds)
     alike = near_duplicates(frames, split)
     split.save(out)
     console.print(f"{len(split.train)} frames to train and {len(split.test)} to test, by {by}, in {out}")
+    console.print(f"patients: {len({frame.patient for frame in frames})}, {splits.patients_by(frames)}")
     console.print(f"patients on both sides: {len(splits.divided_patients(frames, split))}")
     console.print(f"test frames that show nearly the same picture as a training frame: {len(alike)}")
     for test, train, similarity in alike:
@@ -256,6 +264,7 @@ def train(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     change: Changes = None,
     skip_bad: SkipBad = False,
+    patients: Patients = None,
 ) -> None:
     """Train and evaluate one experiment in one folder; a killed run goes on where it was.
 
@@ -265,12 +274,12 @@ def train(
     - `lvseg train --out runs/real --data camus:CAMUS_public --set split=own --set epochs=20`
     """
     from lvseg.data.prepared import prepare
+    from lvseg.data.source import open_source
     from lvseg.experiment import Experiment
 
     experiment = Experiment.of_profile(profile, model=model, data=source, seed=seed, **_changes(change))
-    prepared = prepare(
-        experiment, skip_bad=skip_bad
-    )  # bad data is refused before anything is written or Keras is loaded
+    # Bad data is refused before anything is written or Keras is loaded.
+    prepared = prepare(experiment, open_source(source, patients), skip_bad)
     from lvseg.training.run import train
 
     train(prepared, out)
@@ -278,8 +287,8 @@ def train(
 
 @app.command()
 def evaluate(
-    predicted: Annotated[Path, typer.Argument(help="A finished run's folder, or a folder of masks (PNG).")],
-    truth: Annotated[Path | None, typer.Argument(help="A folder of true masks (PNG) with the same names.")] = None,
+    predicted: Annotated[Path, typer.Argument(help="A finished run's folder, or a folder of masks.")],
+    truth: Annotated[Path | None, typer.Argument(help="A folder of true masks with the same names.")] = None,
 ) -> None:
     """Print a finished run's scores as CSV, or score a folder of masks against another.
 
@@ -291,7 +300,11 @@ def evaluate(
     from lvseg import evaluation
     from lvseg.training.folder import Run
 
-    table = Run.load(predicted).scores if truth is None else evaluation.compare_folders(predicted, truth)
+    if truth is None:
+        table = Run.load(predicted).scores
+    else:
+        table, taken = evaluation.compare_folders(predicted, truth)
+        _say(taken)
     console.print(table.to_csv(index=False, float_format="%.4f"), end="")
     _say(f"mean Dice {table.dice.mean():.4f}, mean accuracy {table.acc.mean():.4f}, {len(table)} frames")
 

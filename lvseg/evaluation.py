@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pandas as pd
 
 from lvseg import metrics
 from lvseg.errors import DataError
-from lvseg.masks import Spacing, read_png
+from lvseg.masks import Spacing
+from lvseg.readers.common import files_below
+from lvseg.readers.images import masks_by_name, other_size, read_masks
 from lvseg.readers.record import Frame, Pixels
 
 Segment = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
@@ -54,22 +57,31 @@ def score(pred: np.ndarray, truth: np.ndarray, spacing_mm: Spacing | None) -> di
     return {"dice": counts.dice(), "acc": counts.accuracy(), **distances, **counts.__dict__}
 
 
-def compare_folders(predicted: Path, truth: Path) -> pd.DataFrame:
-    """The per-frame table of two folders of mask pictures with the same names (`_mask` endings may be left out).
+def compare_folders(predicted: Path, truth: Path) -> tuple[pd.DataFrame, str]:
+    """The per-frame table of two folders of mask pictures, and what was taken for inside on each side, in words.
 
-    Any pixel above 127 is LV. Raises `lvseg.DataError` for a missing, unreadable or differently sized mask.
+    Names are the same but for `_mask`, `_gt` and the file type; several masks of one frame are united. What a mask
+    means is `lvseg.readers.images.read_mask`, for each file by itself. Raises `lvseg.DataError` for a missing, unclear
+    or differently sized mask.
     """
-    pairs = {path.stem.removesuffix("_mask"): path for path in sorted(predicted.glob("*.png"))}
-    true = {path.stem.removesuffix("_mask"): path for path in sorted(truth.glob("*.png"))}
-    true = {name: path for name, path in true.items() if not name.endswith("_overlay")}
+    pairs, true = _masks_in(predicted), _masks_in(truth)
     if not true:
-        raise DataError(f"{truth}: holds no PNG masks; name the folder of true masks")
+        raise DataError(f"{truth}: holds no mask pictures; name the folder of true masks")
     if lacking := sorted(true.keys() - pairs.keys()):
         raise DataError(f"{predicted}: has no mask for {lacking[0]}; predict it, or take it out of {truth}")
     rows = []
-    for name, path in true.items():
-        try:
-            rows.append({"frame": name, **score(read_png(pairs[name]), read_png(path), None)})
-        except DataError as error:
-            raise DataError(f"{pairs[name]}: can't be compared with {path} ({error})") from None
-    return pd.DataFrame(rows)
+    taken: dict[str, Counter[str]] = {"predicted": Counter(), "true": Counter()}
+    for name, paths in true.items():
+        pred, true_mask = read_masks(pairs[name]), read_masks(paths)
+        if pred.inside.shape != true_mask.inside.shape:
+            raise other_size(pairs[name][0], pred.inside.shape, str(paths[0]), true_mask.inside.shape)
+        rows.append({"frame": name, **score(pred.inside, true_mask.inside, None)})
+        taken["predicted"][pred.levels] += 1
+        taken["true"][true_mask.levels] += 1
+    sides = (f"{side} masks: {', '.join(f'{how} ({n})' for how, n in found.items())}" for side, found in taken.items())
+    return pd.DataFrame(rows), "; ".join(sides)
+
+
+def _masks_in(folder: Path) -> dict[str, list[Path]]:
+    """By frame, the mask pictures that lie in a folder, not below it, in the order of their names."""
+    return masks_by_name(folder, [path for path in files_below(folder) if path.parent == folder])

@@ -93,14 +93,6 @@ def outline(mask: np.ndarray) -> np.ndarray:
     return (max(outlines, key=cv2.contourArea)[:, 0] + 0.5) / 2
 
 
-def read_png(path: Path) -> np.ndarray:
-    """A mask from a picture: any pixel above 127 is LV; raises `DataError` where it can't be read."""
-    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if picture is None:
-        raise DataError(f"{path} is no readable picture")
-    return picture > 127
-
-
 def write_png(path: Path, picture: np.ndarray) -> None:
     """Write a uint8 picture, grey or blue-green-red, atomically."""
     with files.atomic(path) as temporary:

@@ -12,7 +12,7 @@ import numpy as np
 
 from lvseg.data import plausible
 from lvseg.data.source import open_source
-from lvseg.data.splits import Split, choose
+from lvseg.data.splits import Split, choose, doubtful_patients, patients_by
 from lvseg.errors import DataError
 from lvseg.experiment import Experiment
 from lvseg.readers.record import Frame
@@ -27,6 +27,7 @@ its patients at most 0.973."""
 class Findings:
     """What `check` found.
 
+    patients_by, doubt: how the patients are known, and a sentence where they may be none (`lvseg.data.splits`).
     views, phases, subsets: the number of frames of each; "" counts those where it isn't known.
     spaced: the number of frames whose pixel size is known.
     facts: by name of a fact that the data set tells (`Frame.facts`), the number of frames that have it.
@@ -39,6 +40,8 @@ class Findings:
 
     frames: int
     patients: int
+    patients_by: str
+    doubt: str | None
     views: dict[str, int]
     phases: dict[str, int]
     subsets: dict[str, int]
@@ -52,9 +55,9 @@ class Findings:
     twins: list[tuple[str, str]]
 
 
-def check(spec: str) -> Findings:
-    """Read every frame of the data set `spec` (as for `open_source`) and report on it."""
-    frames = open_source(spec)
+def check(spec: str, patients: Path | None = None) -> Findings:
+    """Read every frame of a data set (both as for `open_source`) and report on it."""
+    frames = open_source(spec, patients)
     bad: dict[str, str] = {}
     good: list[Frame] = []
     prints: list[np.ndarray] = []
@@ -79,6 +82,8 @@ def check(spec: str) -> Findings:
     return Findings(
         frames=len(frames),
         patients=len({frame.patient for frame in frames}),
+        patients_by=patients_by(frames),
+        doubt=doubtful_patients(frames),
         views=dict(Counter(frame.view for frame in frames)),
         phases=dict(Counter(frame.phase for frame in frames)),
         subsets=dict(Counter(frame.subset for frame in frames)),

@@ -73,6 +73,7 @@ class Prepared:
     experiment: settled. arrays: the training frames, in the data's order. tested: the test frames, at native
     resolution when read. checksum: SHA-256 of the split and of all that was read: the same for a copy of the data.
     skipped: the names of frames that can't be used and were left out.
+    patients: how they are known (`splits.patients_by`).
     """
 
     experiment: Experiment
@@ -80,6 +81,7 @@ class Prepared:
     arrays: Arrays
     tested: tuple[Frame, ...]
     checksum: str
+    patients: str
     skipped: tuple[str, ...] = ()
 
 
@@ -108,6 +110,7 @@ def prepare(experiment: Experiment, frames: Sequence[Frame] | None = None, skip_
         tested=tuple(frame for frame in used if frame.name in test),
         checksum=hashlib.sha256(f"{split.checksum()} {content}".encode()).hexdigest(),
         skipped=tuple(bad),
+        patients=splits.patients_by(used),
     )
 
 

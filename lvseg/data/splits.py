@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,12 +12,20 @@ from pathlib import Path
 import numpy as np
 
 from lvseg import files
-from lvseg.errors import ConfigError, DataError
+from lvseg.errors import ConfigError, DataError, DataWarning
 from lvseg.experiment import SPLITS, Experiment
+from lvseg.readers.common import is_layout
 from lvseg.readers.record import Frame
 
 FOLDS = 5
 """The paper's 400/100 of 500 frames: a fifth of the patients (or frames) is kept for testing."""
+
+_NO_PATIENT = re.compile(
+    r"(a?[2-5]ch?|ch[2-5]|apical|lax|sax|pl?ax|psax|a4c|a2c|[2-5]_?chambers?|ed|es|ei|systole|diastole|end|lv|echo|us|"
+    r"train|training|val|valid|validation|test|testing|fold\d*|set|left|right|view\d*|phase\d*|normal|abnormal|part\d*)",
+    re.IGNORECASE,
+)
+"""Names of views, phases, and sides of a split, which no patient has."""
 
 _UNITS = dict(zip(SPLITS, ("patient", "name", "subset"), strict=True))
 """The kinds of split, and what of a frame each of them keeps together."""
@@ -65,6 +75,8 @@ def split_frames(frames: Sequence[Frame], kind: str = "patient", seed: int = 0, 
     """
     if kind not in _UNITS:
         raise ConfigError(f"split {kind!r} doesn't exist; choose {', '.join(_UNITS)}")
+    if kind == "patient" and (doubt := doubtful_patients(frames)):
+        warnings.warn(DataWarning(doubt), stacklevel=2)
     unit_of = {frame.name: getattr(frame, _UNITS[kind]) for frame in frames}
     units = sorted(set(unit_of.values()))
     if kind != "own":
@@ -81,6 +93,31 @@ def split_frames(frames: Sequence[Frame], kind: str = "patient", seed: int = 0, 
         found = f"{len(train)} frames to train, {len(test)} to test"
         raise DataError(f"the data can't be split by {kind}: {found}; choose another split, or add patients")
     return Split(kind, fold, train, test)
+
+
+def patients_by(frames: Sequence[Frame]) -> str:
+    """How the frames' patients are known (`Frame.patient_by`), such as `guessed from the first sub-folder`."""
+    return ", ".join(sorted({frame.patient_by for frame in frames}))
+
+
+def doubtful_patients(frames: Sequence[Frame]) -> str | None:
+    """A sentence where guessed patients look like something else, else None.
+
+    They are called like views, phases, sides of a split or folders, or each file is taken for a patient.
+    """
+    guessed = [frame for frame in frames if frame.patient_by.startswith("guessed")]
+    patients = sorted({frame.patient for frame in guessed})
+    doubtful = [name for name in patients if _NO_PATIENT.fullmatch(name) or is_layout(name)]
+    if doubtful:
+        found = f"the patients {', '.join(doubtful[:4])} look like views, phases or folders"
+    elif len(frames) > 1 and all(frame.patient == frame.name for frame in guessed) and len(guessed) == len(frames):
+        found = "each file is taken for a patient of its own"
+    else:
+        return None
+    return (
+        f"{found} ({patients_by(guessed)}), so one heart may be on both sides of a split; state the patients in "
+        "patients.csv beside the data (columns file, patient), or give each a folder"
+    )
 
 
 def pinned(split: str) -> str:

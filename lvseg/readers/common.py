@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,10 +17,10 @@ import numpy as np
 from lvseg.errors import DataError, DataWarning, LvsegError
 from lvseg.readers.record import Frame, Pixels
 
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".jp2")
 VOLUMES = (".nii.gz", ".nii", ".mhd", ".mha")
 VIDEOS = (".avi", ".mp4")
-IMAGES = "PNG, JPEG, TIFF, BMP, NIfTI, MetaImage, DICOM, AVI or MP4 image"
+IMAGES = "PNG, JPEG, TIFF, BMP, WebP, GIF, JPEG 2000, NIfTI, MetaImage, DICOM, AVI or MP4 image"
 _ENDINGS = (*PICTURES, *VIDEOS, *VOLUMES, ".dcm", ".dicom", ".json")
 
 
@@ -32,6 +33,17 @@ MAX_FRAMES = 9_999
 MAX_POINTS = 10_000
 _VIEWS = {"4CH": "4CH", "A4C": "4CH", "2CH": "2CH", "A2C": "2CH", "PSAX": "PSAX"}
 _PHASES = ("ED", "ES")
+_CONTENT = (
+    "(image|img|picture|photo|frame|video|png|jpe?g|dicom|dcm|avi|annotation|ann|mask|label|json|gt|data|dataset|train|"
+    "training|val|valid|validation|test|testing)s?"
+)
+_LAYOUT = re.compile(rf"{_CONTENT}([_ -]{_CONTENT})*", re.IGNORECASE)
+"""Folders named after what lies in them, or after a side of a split, not after a patient."""
+_RARE = re.compile(r"[\x00-\x7f\u01c0-\u02ff]*[\u01c0-\u02ff][\x00-\x7f\u01c0-\u02ff]*")
+"""Text whose letters beyond ASCII are such as no language has alone: short GB18030 that could pass for UTF-8."""
+BY_FOLDER = "guessed from the first sub-folder"
+BY_NAME = "guessed from the name before its first _"
+"""How a patient is guessed where neither the data set nor the user says (`Frame.patient_by`)."""
 
 
 # The data sets' own names for the facts of a frame.
@@ -62,9 +74,16 @@ def reading(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise DataError(f"{error.filename or path}: there is no such file; restore it") from None
     except Exception as error:  # parsers raise anything at all on damaged bytes
-        said = re.sub(r"<[^<>]+ at 0x[0-9a-f]+>", "it", f"{type(error).__name__}: {error}")  # no address in memory
-        reason = " ".join(said.split())[:200]
-        raise DataError(f"{path}: can't be read ({reason}); restore it from its source") from error
+        raise DataError(f"{path}: can't be read{_reason(error)}; restore it from its source") from error
+
+
+def _reason(error: Exception) -> str:
+    """What a parser says in words, in brackets; nothing of an error that speaks of its own code, such as a KeyError."""
+    if not isinstance(error, OSError | ValueError | EOFError):
+        return ", as its content isn't what its kind of file holds"
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    said = re.sub(r"<[^<>]+ at 0x[0-9a-f]+>", "it", said)  # no address in memory
+    return f" ({' '.join(said.split())[:200]})" if said else ""
 
 
 def check_bytes(path: Path, most: int = MAX_BYTES) -> None:
@@ -74,10 +93,38 @@ def check_bytes(path: Path, most: int = MAX_BYTES) -> None:
 
 
 def read_text(path: Path) -> str:
-    """A small text file, in UTF-8."""
+    """A small text file as people's machines write it, its line ends as `\\n`, without a byte-order mark.
+
+    UTF-8 and UTF-16 are known by their bytes. What is neither is GB18030 where its bytes above 127 come in pairs, as
+    Chinese does, else Western European (cp1252), of which a `DataWarning` tells, since any bytes pass for it.
+    """
     with reading(path):
         check_bytes(path, MAX_TEXT)
-        return path.read_text(encoding="utf-8")
+        data = path.read_bytes()
+        encoding = _encoding(data)
+        if encoding == "cp1252":
+            about = "neither UTF-8 nor UTF-16; its accents are read as Western European (cp1252)"
+            warnings.warn(DataWarning(f"{path}: is {about}: save it as UTF-8 if they look wrong"), stacklevel=2)
+        text = data.decode(encoding, "replace" if encoding == "cp1252" else "strict")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _encoding(data: bytes) -> str:
+    """The encoding of a text, by its mark or by what its bytes can be."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if b"\0" in data[:2] and len(data) % 2 == 0:  # UTF-16 without its mark: the first letter is Latin
+        return "utf-16-be" if data[0] == 0 else "utf-16-le"
+    with suppress(UnicodeDecodeError):
+        if not _RARE.fullmatch(data.decode("utf-8")):
+            return "utf-8-sig"
+    runs = re.findall(rb"[\x80-\xff]+", data)
+    paired = 2 * sum(len(run) % 2 == 0 for run in runs) > len(runs)
+    with suppress(UnicodeDecodeError):
+        if paired and not re.search(rb"[A-Za-z][\x80-\xff]{2}[A-Za-z]", data):  # as in "Gr\xf6\xdfe"
+            data.decode("gb18030")
+            return "gb18030"
+    return "cp1252"
 
 
 def check_size(path: Path, shape: Sequence[int]) -> None:
@@ -131,8 +178,13 @@ def stem(path: Path) -> str:
 
 
 def is_label(path: Path) -> bool:
-    """Whether the name says that the file holds labels or our own output, not an image to segment."""
-    return stem(path).endswith(("_gt", "_mask", "_overlay"))
+    """Whether the name says that the file holds labels (also a further `x_mask_1`) or our own output, not an image."""
+    return re.search(r"_(gt|overlay|mask(_\d+)?)$", stem(path)) is not None
+
+
+def is_layout(folder: str) -> bool:
+    """Whether a folder is named after what lies in it, such as `images` or `train_masks`."""
+    return _LAYOUT.fullmatch(folder) is not None
 
 
 def safe(name: str) -> str:
@@ -149,14 +201,17 @@ def frame_of(root: Path, path: Path, load: Callable[[], Pixels], *files: Path) -
     """The frame in `path` (and `files` beside it), described by its place below `root` alone.
 
     name: the path below `root` without its ending, folders joined with `_`.
-    patient: the first sub-folder; without one, the part of the name before its first `_` (`p03_ED` -> `p03`).
+    patient: the first sub-folder that isn't named after what lies in it (`images`, `annotations`); without one, the
+        part of the name before its first `_` (`p03_ED` -> `p03`). `patient_by` says which.
     view, phase: the parts of the name between `_` that are one (`4CH`, `A4C`, `ED`, ...).
     """
     folders = path.relative_to(root).parts[:-1]
     parts = stem(path).split("_")
+    patient = next((folder for folder in folders if not is_layout(folder)), None)
     return Frame(
         name=safe("_".join((*folders, stem(path)))),
-        patient=safe(folders[0] if folders else parts[0]),
+        patient=safe(patient or parts[0]),
+        patient_by=BY_FOLDER if patient else BY_NAME,
         load=load,
         view=next((_VIEWS[part.upper()] for part in parts if part.upper() in _VIEWS), ""),
         phase=next((part.upper() for part in parts if part.upper() in _PHASES), ""),

@@ -37,6 +37,7 @@ class Frame:
 
     name: unique within its data set and safe as a file name.
     patient: the unit that no split may divide: one name, also where a data set has one heart under two.
+    patient_by: `known` by the data set's own rule, `stated` by the user's list, or how it was guessed.
     view, phase: the field's short names (`4CH`, `2CH`; `ED`, `ES`), or "" where not known.
     subset: the side of the data set's own split (`training`, `validation`, `testing`), or "" if it has none.
     files: the files on disk behind it, which tell whether it changed; a computed frame names the code behind it.
@@ -53,6 +54,7 @@ class Frame:
     subset: str = ""
     files: tuple[Path, ...] = field(default=(), repr=False)
     facts: Mapping[str, float | str] = field(default_factory=dict, repr=False, hash=False)
+    patient_by: str = "known"
 
     def read(self) -> Pixels:
         """Read the pixels; raises `lvseg.DataError` on a bad file."""
