@@ -83,7 +83,7 @@ def _write_if_new(path: Path, value: Any) -> None:
         files.write_json(path, value)
 
 
-def _notebook_parameters(experiment: Experiment, folder: Path, skip_bad: bool) -> dict[str, Any]:
+def _notebook_parameters(experiment: Experiment, folder: Path, skip_bad: bool = False) -> dict[str, Any]:
     """05's parameters for one experiment: those it has by name, and `changes` for what differs from the profile.
 
     The precision is always among them: `auto` may mean another one on the machine that runs the notebook. `skip_bad`

@@ -73,7 +73,7 @@ def read_picture(path: Path, index: int = 0) -> tuple[np.ndarray, tuple[float, f
         for sentence in found.told:
             warnings.warn(DataWarning(f"{path}: {sentence}"), stacklevel=2)
         picture = grey_levels(path, found.turn(_grey(found.volume, index, found.colour)))
-        levels = np.unique(picture)
+        levels = np.flatnonzero(np.bincount(picture.ravel(), minlength=256))
         if 1 < len(levels) <= _FEW_LEVELS:
             raise DataError(
                 f"{path}: holds only the values {_some(levels)}: a map of labels, not a picture; leave it out"
@@ -94,9 +94,10 @@ def read_labels(path: Path, index: int, image: Path) -> np.ndarray:
                 f"{path}: has {count} frames, its image {image.name} has {picture.length}; bring its own map"
             )
         values = _label_turn(labels, picture)(labels.frame(index))
-        found = np.unique(values)
-        if not np.isin(found, (0, 1, 2, 3)).all():
-            raise DataError(f"{path}: {_unlike_labels(found)}")
+        if values.dtype.kind not in "buif":
+            raise DataError(f"{path}: holds colours, not labels 0 to 3; write the labels' numbers")
+        if not ((values >= 0) & (values <= 3)).all() or (values != values.astype(np.uint8)).any():
+            raise DataError(f"{path}: {_unlike_labels(np.unique(values))}")
         if _differ(labels.spacing, picture.volume.spacing):
             sizes = f"{_by(labels.spacing)} mm, its image {image.name} of {_by(picture.volume.spacing)} mm"
             warnings.warn(DataWarning(f"{path}: states pixels of {sizes}; the image's are taken"), stacklevel=2)
@@ -318,14 +319,17 @@ def _nifti_bytes(path: Path, most: int) -> bytes:
         raise DataError(f"{path}: its compressed content is cut short or damaged; restore the file") from None
 
 
-def _nifti_kind(data: bytes) -> Any:
-    sizes = [int.from_bytes(data[:4], order) for order in ("little", "big")]
-    return nibabel.Nifti2Image if 540 in sizes else nibabel.Nifti1Image
+def _nifti_kind(path: Path, data: bytes) -> Any:
+    """nibabel's class for the file, by the length that its header states: nibabel itself would mend a wrong one."""
+    lengths = [int.from_bytes(data[:4], order) for order in ("little", "big")]
+    if 348 not in lengths and 540 not in lengths:
+        raise DataError(f"{path}: doesn't begin as a NIfTI file does; restore it, or convert it anew")
+    return nibabel.Nifti2Image if 540 in lengths else nibabel.Nifti1Image
 
 
 def _nifti_header(path: Path, data: bytes, check: bool = True) -> Any:
     try:
-        return _nifti_kind(data).header_class.from_fileobj(io.BytesIO(data), check=check)
+        return _nifti_kind(path, data).header_class.from_fileobj(io.BytesIO(data), check=check)
     except (HeaderDataError, WrapStructError):
         raise DataError(f"{path}: doesn't begin as a NIfTI file does; restore it, or convert it anew") from None
 
@@ -341,7 +345,7 @@ def _load_nifti(path: Path) -> _Volume:
     if len(data) > MAX_BYTES:
         raise DataError(f"{path}: unpacks to more than {MAX_BYTES} bytes; cut it into single frames")
     try:
-        image = _nifti_kind(data).from_bytes(data)
+        image = _nifti_kind(path, data).from_bytes(data)
     except (HeaderDataError, WrapStructError, ImageFileError):
         raise DataError(f"{path}: isn't one whole NIfTI file; restore it, or convert it anew") from None
     axes = _axes(path, image.shape)
