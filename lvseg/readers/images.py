@@ -90,11 +90,11 @@ class Mask(NamedTuple):
 def open_folder(root: Path) -> list[Frame]:
     """The pictures below `root` and their masks; a missing mask shows when its frame is read."""
     apart = (root / "images").is_dir()
-    pictures = root / "images" if apart else root
-    below = root / "masks" if apart else root
-    masks = masks_by_name(below, [path for path in files_below(below) if apart or is_label(path)])
+    pictures, below = (root / "images", root / "masks") if apart else (root, root)
+    listed = files_below(pictures)
+    masks = masks_by_name(below, files_below(below) if apart else [path for path in listed if is_label(path)])
     frames = []
-    for path in files_below(pictures):
+    for path in listed:
         if path.suffix.lower() in PICTURES and not is_label(path):
             usual = below / path.relative_to(pictures) if apart else path.with_stem(f"{path.stem}_mask")
             own = masks.get(path.relative_to(pictures).with_suffix("").as_posix(), [usual])
