@@ -342,7 +342,7 @@ def predict(
     from lvseg.training import folder
 
     weights = weights or SHIPPED
-    segmenter = (folder.segmenter if weights.is_dir() else Segmenter.load)(weights, precision)
+    segmenter = (folder.segmenter if (weights / folder.ONNX).exists() else Segmenter.load)(weights, precision)
     table, problems = predict(segmenter, inputs, out, anonymous=anonymous, labelme=labelme, quality=quality)
     if len(table):
         console.print(f"{len(table)} frames segmented in {out}")

@@ -52,8 +52,13 @@ def open_network(path: Path, precision: Precision = "float32", trusted: bool = F
 def check_ending(path: Path) -> None:
     """Refuse what is no `.onnx` or `.keras` file, with the way to one."""
     if path.is_dir():
-        kind = "is a TensorFlow SavedModel" if (path / "saved_model.pb").exists() else "is a folder"
-        raise DataError(f"{path}: {kind}; save the network as .keras or .onnx and name that file")
+        if (path / "saved_model.pb").exists():
+            raise DataError(
+                f"{path}: is a TensorFlow SavedModel; save the network as .keras or .onnx and name that file"
+            )
+        raise DataError(
+            f"{path}: holds no weights.onnx, so it isn't a finished run; name one, or an .onnx or .keras file"
+        )
     if path.name.endswith(".weights.h5"):
         raise DataError(f"{path}: holds weights without their network; save the whole network as .keras")
     if path.suffix not in (".onnx", ".keras"):

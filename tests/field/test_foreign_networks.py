@@ -397,3 +397,24 @@ def test_a_hostile_onnx_file_is_refused_in_one_sentence(tmp_path, change, said):
     (tmp_path.parent / "secret.bin").write_bytes(b"\0" * 100)
     with pytest.raises(DataError, match=said):
         fitting(weights)
+
+
+def _fails(weights: Path, **told: Any) -> bool:
+    try:
+        return not right(fitting(weights, **told))
+    except Exception:  # whatever a library says of arrays that it can't take
+        return True
+
+
+def test_each_rule_is_what_makes_a_foreign_network_fit(tmp_path, monkeypatch):
+    """A fixed batch in ONNX, channels first in ONNX, two classes in Keras: without its rule each fails."""
+    fixed = as_onnx(tmp_path / "fixed.onnx", ONE, ONE, sigmoid)
+    first = as_onnx(tmp_path / "first.onnx", FIRST, FIRST, sigmoid)
+    classes = save(a_keras_net((SIDE, SIDE, 1), 2, "softmax"), tmp_path / "classes.keras")
+    assert right(fitting(fixed)) and right(fitting(first)) and right(fitting(classes))
+    with monkeypatch.context() as off:
+        off.setattr(foreign, "_in_batches", lambda run, images, fixed: run(images))
+        assert _fails(fixed)
+    with monkeypatch.context() as off:
+        off.setattr(foreign, "_place", lambda *_: (-1, 0))
+        assert _fails(first) and _fails(classes)
