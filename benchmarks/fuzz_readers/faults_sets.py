@@ -380,7 +380,7 @@ def stated(rng: np.random.Generator, root: Path) -> Case:
         "images",
         root,
         truths,
-        r"patients\.csv",
+        r"patients\.csv:",
         patients=patients,
         readable=not telling,
     )
