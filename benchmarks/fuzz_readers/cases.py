@@ -297,7 +297,8 @@ def write_dicom(
     several = tags.get("NumberOfFrames") is not None
     meta.MediaStorageSOPClassUID = UltrasoundMultiFrameImageStorage if several else UltrasoundImageStorage
     meta.MediaStorageSOPInstanceUID = "1.2.3.4"
-    data = FileDataset(str(path), {}, file_meta=meta, preamble=bytes(128))
+    order = {"is_implicit_VR": syntax.is_implicit_VR, "is_little_endian": syntax.is_little_endian}
+    data = FileDataset(str(path), {}, file_meta=meta, preamble=bytes(128), **order)
     data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, "1.2.3.4"
     data.PatientName, data.PatientID, data.Modality = "Nobody^At all", "0", "US"
     bits = 8 if isinstance(pixels, Sequence) else 8 * pixels.dtype.itemsize
@@ -310,6 +311,7 @@ def write_dicom(
         "BitsStored": bits,
         "HighBit": bits - 1,
         "PixelRepresentation": 0,
+        "BurnedInAnnotation": "NO",
     }
     if isinstance(pixels, Sequence):
         defaults["PixelData"] = encapsulate(list(pixels))

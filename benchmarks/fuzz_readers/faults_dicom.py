@@ -13,6 +13,7 @@ from pydicom.uid import (
     MPEG4HP41,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
@@ -394,17 +395,16 @@ def syntaxes(rng: np.random.Generator, root: Path) -> Case:
         data = encoded(truth.image, "JPEG2000", no_jp2=True, irreversible=not lossless, **options)
         write_dicom(path, [data], size, JPEG2000Lossless if lossless else JPEG2000, **tags)
     else:
-        _still(path, truth, **tags)
-        dataset = pydicom.dcmread(path)
+        plain = {
+            "deflated": DeflatedExplicitVRLittleEndian,
+            "big endian": ExplicitVRBigEndian,
+            "implicit VR": ImplicitVRLittleEndian,
+        }
+        _still(path, truth, **tags, syntax=plain.get(name, ExplicitVRLittleEndian))
         if name == "RLE":
+            dataset = pydicom.dcmread(path)
             dataset.compress(RLELossless)
-        elif name == "implicit VR":
-            dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
-        elif name == "deflated":
-            dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-        else:
-            dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
-        dataset.save_as(path, little_endian=name != "big endian", implicit_vr=name == "implicit VR")
+            dataset.save_as(path)
     return Case("K5", f"transfer syntax: {name}", "open", path, [truth.scaled()], "deflate|compress|endian|syntax")
 
 
@@ -518,7 +518,7 @@ def sound_screen(rng: np.random.Generator, root: Path) -> Case:
     image[box[3] + 1 :] = 0
     sector = region((truth.spacing[0] / 10, truth.spacing[1] / 10), box)
     truth = truth._replace(image=image)
-    path = _still(root / "a.dcm", truth, SequenceOfUltrasoundRegions=[sector], BurnedInAnnotation="NO")
+    path = _still(root / "a.dcm", truth, SequenceOfUltrasoundRegions=[sector])
     if rng.random() < 0.5:
         return Case("K1", "", "open", path, [truth._replace(mask=None)])
     return Case("K1", "", "predict", path, [truth])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from benchmarks.fuzz_readers.cases import Case, Maker, Truth, dice, heart, hearts, made, pick, save, white, write_pair
 
@@ -63,12 +63,6 @@ def _kinds(rng: np.random.Generator, truth: Truth) -> dict[str, tuple[str, Image
     depth = "bit|depth|grey level|values"
     return {
         "CMYK JPEG": ("cmyk|colour", grey.convert("RGB").convert("CMYK"), ".jpg", {"quality": 95}),
-        "inverted CMYK JPEG as Adobe writes it": (
-            "cmyk|colour",
-            ImageOps.invert(grey).convert("RGB").convert("CMYK"),
-            ".jpg",
-            {"quality": 95},
-        ),
         "WebP": ("webp", grey.convert("RGB"), ".webp", {"lossless": True}),
         "16-bit PNG": (depth, Image.fromarray(image.astype(np.uint16) * 257), ".png", {}),
         "16-bit TIFF": (depth, Image.fromarray(image.astype(np.uint16) * 257), ".tif", {}),

@@ -372,9 +372,18 @@ def stated(rng: np.random.Generator, root: Path) -> Case:
         lines.append("0009.png,h1")
     elif fault == "one file twice":
         lines.append("0001.png,h1")
-    words = "patients.csv|patient.*(stated|guess|twice|lack|miss|names)"
+    write_text(root / "patients.csv", "\n".join(lines) + "\n")
     telling = fault != "all of them"
-    return Case("K8", f"patients.csv: {fault}", "images", root, truths, words, patients=patients, readable=not telling)
+    return Case(
+        "K8",
+        f"patients.csv: {fault}",
+        "images",
+        root,
+        truths,
+        r"patients\.csv:",
+        patients=patients,
+        readable=not telling,
+    )
 
 
 # Sound

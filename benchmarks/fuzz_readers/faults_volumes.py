@@ -211,7 +211,7 @@ def camus_labels(rng: np.random.Generator, root: Path) -> Case:
     path = folder / "patient0001_4CH_ED_gt.nii.gz"
     labels = label_map(truth.mask).T
     affine = upright_affine(truth.spacing)
-    readable, kind, words = True, "K2", f"{AFFINE}|size|spacing|scale|labels"
+    readable, kind, words = True, "K2", f"{AFFINE}|size|labels|{SCALE}"
     name = pick(rng, ("upside down, its affine says so", "another scale", "background and ventricle exchanged",
                       "0 and 255", "fractions", "the ventricle everywhere", "a singleton axis"))  # fmt: skip
     if name.startswith("upside"):

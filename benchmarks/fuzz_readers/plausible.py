@@ -135,7 +135,8 @@ def hear(case: Case, out: Path) -> Heard:
 
 def _enter(case: Case, out: Path, heard: Heard) -> None:
     if case.door == "compare":
-        heard.table = evaluation.compare_folders(case.path / "pred", case.path / "true")
+        found = evaluation.compare_folders(case.path / "pred", case.path / "true")
+        heard.table = found[0] if isinstance(found, tuple) else found  # what was taken for inside is no complaint
     elif case.door == "predict":
         heard.table, problems = predict(Perfect(case.truths), [case.path], out)  # type: ignore[arg-type]
         heard.sentences += problems.values()
@@ -213,7 +214,7 @@ def _tells(case: Case, sentence: str) -> bool:
     text = sentence.replace(str(case.path.resolve()), "").replace(str(case.path), "")
     if case.kind != "K8" and case.patients is None and _GUESSED.search(text):
         return False
-    advice = case.damaged or not re.search(r"\brestore it\b", text)
+    advice = case.damaged or not re.search(r"; restore it\b", text)
     return bool(re.search(case.words, text, re.I)) and not _CLASS_NAME.search(text) and advice
 
 
