@@ -72,7 +72,7 @@ def test_check_takes_neighbours_in_a_cine_for_twins_only_where_identical(tmp_pat
 @needs_camus
 def test_check_finds_camus_twins_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = open_source(f"camus:{CAMUS}")[:160]  # the whole set gives the same, but takes long
-    monkeypatch.setattr("lvseg.data.check.open_source", lambda spec: frames)
+    monkeypatch.setattr("lvseg.data.check.open_source", lambda *_: frames)
     report = check(f"camus:{CAMUS}")
     assert (report.frames, report.patients, report.missing, report.bad) == (160, 79, [], {})
     assert report.twins == [

@@ -40,12 +40,14 @@ def test_pictures_without_a_fitting_mask_are_refused(tmp_path: Path) -> None:
     assert frame.read().mask.all()
 
 
-def test_colour_becomes_luma_and_16_bits_are_refused(tmp_path: Path) -> None:
+def test_colour_becomes_luma_and_16_bits_are_read_over_their_whole_range(tmp_path: Path) -> None:
     colour = RNG.integers(0, 256, (24, 32, 3), np.uint8)
     image = only(open_path(write_picture(tmp_path / "rgb.png", colour))).image
     np.testing.assert_allclose(image, colour @ [0.299, 0.587, 0.114], atol=1)
     deep = write_picture(tmp_path / "deep.png", PICTURE.astype(np.uint16) * 257)
-    refused(lambda: only(open_path(deep)), deep, "8 bits")
+    np.testing.assert_array_equal(only(open_path(deep)).image, PICTURE)
+    dark = write_picture(tmp_path / "dark.png", PICTURE.astype(np.uint16) * 4)
+    refused(lambda: only(open_path(dark)), dark, "no level above 1020")
     pages = tmp_path / "pages.tif"
     Image.fromarray(PICTURE).save(pages, save_all=True, append_images=[Image.fromarray(PICTURE)])
     refused(lambda: only(open_path(pages)), pages, "one picture")

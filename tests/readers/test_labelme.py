@@ -118,7 +118,7 @@ def test_labelme_images_stay_in_the_folder(tmp_path: Path, target: str) -> None:
         ({"shapes": [{"label": "LV", "points": CORNERS, "shape_type": "point"}]}, "point"),
         ({"shapes": [{"label": "LV", "points": [[1, 2, 3]] * 3}]}, "outline"),
         ({"shapes": [{"label": "LV", "points": [["x", "y"]] * 3}]}, "can't be read"),
-        ({"shapes": [{"label": 3, "points": CORNERS}]}, "can't be read"),
+        ({"shapes": [{"label": 3, "points": CORNERS}]}, "a shape without a text label"),
         ({"shapes": 7}, "can't be read"),
         ({"imageData": "not base64!"}, "can't be read"),
         ({"imageData": base64.b64encode(b"not a picture").decode()}, "can't be read"),
