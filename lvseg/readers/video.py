@@ -18,6 +18,7 @@ from lvseg.readers.common import MAX_FRAMES, VIDEOS, check_size, cine_of, files_
 from lvseg.readers.record import Frame, Pixels
 
 _MOST_BOXES = 10_000
+_MOST_BEHIND = 2**20
 _RATES_HZ = (1.0, 1000.0)
 """What can be the rate of an echo cine, whether as acquired or as played."""
 
@@ -51,10 +52,15 @@ def list_file(root: Path, path: Path) -> list[Frame]:
 
 
 def _count(path: Path, video: cv2.VideoCapture, stated: int) -> int:
-    """How many frames there are: the stated number where the last of them is there and no other follows it."""
+    """How many frames there are: the stated number where the last of them is there and no other follows it.
+
+    Whether others follow isn't asked where much lies behind the video, since decoders search through all of it.
+    """
+    size = path.stat().st_size
+    followed = size - _declared_bytes(path, size) > _MOST_BEHIND
     if 1 <= stated <= MAX_FRAMES:
         video.set(cv2.CAP_PROP_POS_FRAMES, stated - 1)
-        if video.grab() and not video.grab():
+        if video.grab() and (followed or not video.grab()):
             return stated
     video, count = _open(path), 0
     while count <= MAX_FRAMES and video.grab():

@@ -78,7 +78,8 @@ def read_picture(path: Path, index: int = 0) -> tuple[np.ndarray, tuple[float, f
             raise DataError(
                 f"{path}: holds only the values {_some(levels)}: a map of labels, not a picture; leave it out"
             )
-        return picture, _spacing(path, found.volume, found.turn)
+        spacing = found.volume.spacing
+        return picture, spacing if spacing is None or found.turn.rows_first else spacing[::-1]
 
 
 def read_labels(path: Path, index: int, image: Path) -> np.ndarray:
@@ -247,7 +248,7 @@ def _upright(stored: np.ndarray, volume: _Volume) -> tuple[Turn, list[str]]:
                 turn = turn.opposite()
             if turn != stated and not (unsaid and fan_tip(turn(stored)) == "top"):
                 told.append(
-                    "its affine says that the picture lies otherwise than was taken; look whether it is upright"
+                    "its affine isn't followed, as its fan lies otherwise or it seems a default; look if it is upright"
                 )
     if (tip := fan_tip(turn(stored))) not in ("", "top"):
         told.append(f"the tip of its ultrasound fan is at the {tip}, not at the top; turn the picture or its affine")
@@ -263,18 +264,12 @@ def _label_turn(labels: _Volume, picture: _Picture) -> Turn:
     return picture.turn
 
 
-def _spacing(path: Path, volume: _Volume, turn: Turn) -> tuple[float, float] | None:
-    if volume.spacing is None:
-        return None
-    rows, columns = volume.spacing if turn.rows_first else volume.spacing[::-1]
-    return stated_spacing(path, rows, columns)
-
-
-def _known_spacing(sizes: tuple[float, ...]) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
+def _known_spacing(path: Path, sizes: tuple[float, ...]) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
     """The pixel size, unless it is what programs write where nobody stated one; and a sentence where it is."""
-    if 1.0 not in sizes or not all(size > 0 for size in sizes):  # what can't be is refused where it is used
-        return (sizes[0], sizes[1]), ()
-    return None, (f"states pixels of {_by(sizes)} mm, and 1 mm is what programs write for not known; no mm are given",)
+    if 1.0 in sizes and all(size > 0 for size in sizes):
+        told = f"states pixels of {_by(sizes)} mm, and 1 mm is what programs write for not known; no mm are given"
+        return None, (told,)
+    return stated_spacing(path, sizes[0], sizes[1]), ()
 
 
 def _differ(one: tuple[float, float] | None, other: tuple[float, float] | None) -> bool:
@@ -355,14 +350,14 @@ def _load_nifti(path: Path) -> _Volume:
     header = _nifti_header(path, data, check=False)
     unit = _UNITS_MM.get(int(header["xyzt_units"]) & 7, 1.0)
     sizes = tuple(round(float(header["pixdim"][1 + axis]) * unit, 9) for axis in axes.picture)
-    spacing, told = _known_spacing(sizes)
+    spacing, told = _known_spacing(path, sizes)
     if not (header["sform_code"] or header["qform_code"]) or np.array_equal(image.affine, np.eye(4)):
         return _Volume(image.dataobj, axes, spacing, None, True, told)
     # The affine has three axes; a cine's frames may take the third's place, colours and times come after it.
     steps = np.array([image.affine[:3, axis] * _LPS if axis < 3 else np.zeros(3) for axis in axes.picture])
     lengths = np.linalg.norm(steps, axis=1)
     stated = float(lengths[0]) * unit, float(lengths[1]) * unit
-    if min(sizes) > 0 and _differ(spacing, stated):
+    if _differ(spacing, stated):
         told = (f"states pixels of {_by(sizes[:2])} mm, but of {_by(stated)} mm in its affine; no mm are given",)
         spacing = None
     directions = steps / np.maximum(lengths, 1e-9)[:, None]
@@ -447,7 +442,7 @@ def _load_mhd(path: Path) -> _Volume:
     told: tuple[str, ...] = ()
     spacing = None
     if header.spacing and len(header.spacing) > max(axes.picture):
-        spacing, told = _known_spacing(tuple(header.spacing[axis] for axis in axes.picture))
+        spacing, told = _known_spacing(path, tuple(header.spacing[axis] for axis in axes.picture))
     directions, n = None, len(header.shape)
     if header.matrix and len(header.matrix) == n * n:
         rows = np.reshape(header.matrix, (n, n))[list(axes.picture), :3]

@@ -164,7 +164,7 @@ def test_a_millimetre_that_is_only_the_default_is_no_spacing(
     image = SimpleITK.GetImageFromArray(FAN)
     SimpleITK.WriteImage(image, str(path))
     assert one(path)[1] is None and "1 mm" in one(path)[2][0]
-    monkeypatch.setattr(volumes, "_known_spacing", lambda sizes: (sizes, ()))
+    monkeypatch.setattr(volumes, "_known_spacing", lambda path, sizes: (sizes, ()))
     volumes._load.cache_clear(), volumes._picture.cache_clear()
     assert one(path)[1] == (1.0, 1.0)
 
