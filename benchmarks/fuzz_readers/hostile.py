@@ -345,7 +345,7 @@ def edit_text(path: Path, rng: np.random.Generator) -> str:
         words = re.findall(r"[A-Za-z]\w+", text)
         text = text.replace(words[rng.integers(len(words))], str(rng.choice(["Q", "", "\0", "FileName", "é"])))
     path.write_bytes(text.encode("utf-16" if trick == 6 else "utf-8"))
-    return REFUSED if trick == 4 and line and path.name == "FileList.csv" else ANY  # one name for two patients
+    return ANY
 
 
 def edit_labelme(path: Path, rng: np.random.Generator) -> str:

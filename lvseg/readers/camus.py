@@ -100,7 +100,7 @@ def _subsets(root: Path) -> dict[str, str]:
     subsets: dict[str, str] = {}
     for folder in (root, root.resolve().parent):
         for path in sorted(folder.glob("database_split/subgroup_*.txt")):
-            patients = re.split(r"[\s,;]+", read_text(path).strip("\ufeff \r\n\t,;"))
+            patients = re.split(r"[\s,;]+", read_text(path).strip(" \r\n\t,;"))
             if unknown := [patient for patient in patients if not re.fullmatch(r"(patient\d+)?", patient)]:
                 warnings.warn(
                     DataWarning(f"{path}: lists {unknown[0]!r}, which is no patient's name such as patient0001"),
@@ -118,7 +118,7 @@ def _info(path: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     try:
-        lines = [re.split("[:=]", line, maxsplit=1) for line in read_text(path).lstrip("\ufeff").splitlines()]
+        lines = [re.split("[:=]", line, maxsplit=1) for line in read_text(path).splitlines()]
     except DataError as error:
         warnings.warn(DataWarning(f"{error}; what it tells of the patient is left out"), stacklevel=2)
         return {}

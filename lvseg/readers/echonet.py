@@ -146,7 +146,7 @@ def _read(path: Path, index: int, outline: np.ndarray | DataError) -> Pixels:
 
 def _table(path: Path, columns: list[str]) -> pd.DataFrame:
     """A CSV file as text, which must have the named columns."""
-    text = read_text(path).lstrip("\ufeff")
+    text = read_text(path)
     try:
         table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
     except (ValueError, pd.errors.ParserError):

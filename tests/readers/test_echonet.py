@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from benchmarks.fuzz_readers import write_echonet, write_pediatric, write_video
 from lvseg.data.source import open_source
+from lvseg.errors import DataError
 from tests.readers.support import refused
 
 
@@ -40,11 +42,6 @@ def test_echonet_tables_and_videos_are_checked(tmp_path: Path) -> None:
     table = (root / "VolumeTracings.csv").read_text()
     for text, word in (
         (table.replace("X2", "X9"), "X2"),
-        (table.replace("0XA.avi,50,5,50,95,1", "0XA.avi,50,5,50,95,soon"), "can't be read"),
-        (table.replace("0XA.avi,39.5,19.5", "0XA.avi,nan,19.5"), "outline"),
-        (table.replace("95,1\n", "95,1.5\n"), "Frame"),
-        (table.replace("95,1\n", "95,-1\n"), "Frame"),
-        (table.replace("95,1\n", "95,1e300\n"), "Frame"),
         ("", "can't be read"),
         (table.replace(",50,5,", ',50,"5,'), "can't be read"),
     ):
@@ -54,10 +51,36 @@ def test_echonet_tables_and_videos_are_checked(tmp_path: Path) -> None:
     refused(lambda: open_source(f"echonet:{root}"), root / "VolumeTracings.csv", "no such file")
 
 
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ("0XA.avi,50,5,50,95,1", "0XA.avi,50,5,50,95,soon"),
+        ("0XA.avi,39.5,19.5", "0XA.avi,nan,19.5"),
+        ("0XA.avi,50,5,50,95,1\n", "0XA.avi,50,5,50,95,1.5\n"),
+        ("0XA.avi,50,5,50,95,1\n", "0XA.avi,50,5,50,95,-1\n"),
+        ("0XA.avi,50,5,50,95,1\n", "0XA.avi,50,5,50,95,1e300\n"),
+    ],
+)
+def test_a_bad_tracing_refuses_frames_of_its_video_alone(tmp_path: Path, good: str, bad: str) -> None:
+    table = write_echonet(tmp_path) / "VolumeTracings.csv"
+    text = table.read_text()
+    assert good in text
+    table.write_text(text.replace(good, bad, 1))
+    sentences: dict[str, set[str]] = {"0XA": set(), "0XB": set()}
+    for frame in open_source(f"echonet:{tmp_path}"):
+        try:
+            frame.read()
+        except DataError as error:
+            sentences[frame.patient].add(str(error))
+    assert sentences["0XA"] and not sentences["0XB"]
+    assert all("VolumeTracings.csv" in sentence for sentence in sentences["0XA"])
+
+
 def test_a_video_listed_twice_is_refused(tmp_path: Path) -> None:
     path = write_echonet(tmp_path) / "FileList.csv"
     path.write_text(path.read_text() + "0XA.avi,55,45,100,112,112,50,4,TEST\n")
-    refused(lambda: open_source(f"echonet:{tmp_path}"), path, "0XA twice")
+    frame = next(frame for frame in open_source(f"echonet:{tmp_path}") if frame.patient == "0XA")
+    refused(frame.read, path, "0XA twice")
 
 
 def test_echonet_pediatric(tmp_path: Path) -> None:
