@@ -103,10 +103,14 @@ def _read_png(path: Path) -> np.ndarray:
     return picture
 
 
+def is_nifti(file: Path) -> bool:
+    return file.name.lower().endswith((".nii", ".nii.gz"))
+
+
 def write_nifti_masks(frames: Iterable[Frame], out: Path) -> None:
     """For every NIfTI file among the frames' that has masks in `out`, all of them as one NIfTI in its geometry."""
     for file, group in groupby(frames, key=lambda frame: frame.files[0]):
-        if file.name.lower().endswith((".nii", ".nii.gz")):
+        if is_nifti(file):
             of_file = list(group)
             name = of_file[0].name if len(of_file) == 1 else of_file[0].name[: -len("_0001")]
             _write_nifti_mask(file, of_file, out, out / f"{name}_mask.nii.gz")

@@ -132,10 +132,15 @@ def _named(frames: list[Frame], file: Path, folder: Path) -> list[Frame]:
 def _check_names(found: dict[str, Frame], frames: dict[str, Frame], out: Path) -> None:
     """Raises `lvseg.DataError` where a mask would replace another input's, or one that somebody else drew."""
     for name, frame in found.items():
-        file, mask = frame.files[0], out / f"{frame.name}_mask.png"
+        file = frame.files[0]
+        drawn = [
+            out / f"{frame.name}_mask.png",
+            *([out / f"{stem(file)}_mask.nii.gz"] if outputs.is_nifti(file) else []),
+        ]
         if name in frames and frames[name].files[0].absolute() != file.absolute():
             raise DataError(f"{file}: its masks would be named as those of {frames[name].files[0]}; rename one of them")
-        if mask.exists() and out.samefile(file.parent) and not (out / MEASUREMENTS).exists():
+        mask = next((mask for mask in drawn if mask.exists()), None)
+        if mask and out.samefile(file.parent) and not (out / MEASUREMENTS).exists():
             raise DataError(f"{file}: beside it is a {mask.name} that lvseg didn't make; choose another output folder")
 
 

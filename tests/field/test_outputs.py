@@ -51,6 +51,14 @@ def test_a_nifti_file_gets_its_masks_in_its_own_geometry(segmenter, tmp_path, af
     assert predict(segmenter, [tmp_path / "out"], tmp_path / "again")[0].empty  # masks aren't taken for images
 
 
+def test_a_nifti_mask_that_somebody_drew_is_not_overwritten(segmenter, tmp_path):
+    write_nifti(tmp_path / "heart.nii.gz", grey(TRUTH), (0.5, 0.4))
+    (tmp_path / "heart_mask.nii.gz").write_bytes(b"hours of work")
+    table, problems = predict(segmenter, [tmp_path / "heart.nii.gz"], tmp_path)
+    assert table.empty and "heart_mask.nii.gz" in problems[str(tmp_path / "heart.nii.gz")]
+    assert (tmp_path / "heart_mask.nii.gz").read_bytes() == b"hours of work"
+
+
 def test_pictures_get_no_nifti(segmenter, tmp_path):
     cv2.imwrite(str(tmp_path / "heart.png"), grey(TRUTH))
     predict(segmenter, [tmp_path / "heart.png"], tmp_path / "out")
