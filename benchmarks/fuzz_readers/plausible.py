@@ -356,7 +356,7 @@ def measure(n: int = CASES) -> list[dict[str, Any]]:
         interval = stats.binomtest(bad, counts.total()).proportion_ci(method="exact")
         numbers = [number for number, case, result, _ in tried if result in OUTCOMES[2:] and _kind(case) == kind]
         what = "share of false alarms" if kind == "sound" else "share of silent cases"
-        found = row("fuzz_plausible", what, {"lvseg": [bad / counts.total()]}, kind, **counts, cases=numbers)
+        found = row("fuzz_readers", what, {"lvseg": [bad / counts.total()]}, kind, **counts, cases=numbers)
         rows.append({**found, "n": counts.total(), "spread": [interval.low, interval.high]})
     return rows
 
