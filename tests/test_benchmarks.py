@@ -70,12 +70,13 @@ def test_the_gpu_benchmark_measures_a_step():
 
 
 @pytest.mark.slow
-def test_the_gpu_benchmarks_peer_is_the_same_network():
-    """Another framework's count of weights and multiply-adds for Table 1's plain ResUNet agrees with ours."""
+@pytest.mark.parametrize("model", ["unet", "resunet", "improved_resunet"])
+def test_the_gpu_benchmarks_peer_is_the_same_network(model):
+    """Another framework's count of weights and multiply-adds agrees with ours."""
     pytest.importorskip("torch", reason="PyTorch is not installed; it is a peer in benchmarks only")
     from benchmarks.gpu import torch_peer
 
-    experiment = Experiment.of_profile("paper", model="resunet", width=4, size=64)
-    network, peer = networks.build(experiment), torch_peer.ResUNet(3, 4)
+    experiment = Experiment.of_profile("paper", model=model, width=4, size=64)
+    network, peer = networks.build(experiment), torch_peer.Network(model, 3, 4)
     assert sum(p.numel() for p in peer.parameters()) == sum(w.numpy().size for w in network.trainable_weights)
     assert torch_peer._multiply_adds(peer, experiment) == graph.per_stage(network).multiply_adds.sum()

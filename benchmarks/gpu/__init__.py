@@ -17,14 +17,14 @@ from benchmarks.table import row
 
 
 def measure(*options: str) -> Iterator[dict[str, Any]]:
-    """A row per network and precision; PyTorch takes part where it is installed, with the plain ResUNet.
+    """A row per network and precision; PyTorch takes part where it is installed.
 
     Beside the times: images a second, the share of the measured matrix-product rate, and the peak device memory.
     """
     for network in ("resunet", "improved_resunet"):
         for precision in ("float32", "bfloat16"):
             sides = {"lvseg": _step("lvseg", network, precision, *options)}
-            if network == "resunet" and find_spec("torch"):
+            if find_spec("torch"):
                 sides["torch"] = _step("torch", network, precision, *options)
             for side, found in sides.items():
                 print(

@@ -12,18 +12,26 @@ from lvseg.data.prepared import Arrays, Batch, to_network
 from lvseg.experiment import Experiment
 
 
-def batches(arrays: Arrays, experiment: Experiment, epoch: int, first_step: int = 0) -> Iterator[Batch]:
-    """One epoch's batches of `arrays`, or of what `lvseg.training.devices.OneDevice.keep` made of them.
+def order(experiment: Experiment, frames: int, epoch: int) -> np.ndarray:
+    """Which of so many frames each step of an epoch takes, int (steps, batch): it follows from (seed, epoch) alone.
 
-    Order and augmentation follow from (seed, epoch, step) alone, so that a resumed run sees what the killed one would
-    have. The next batch is made in a thread while the network works on this one. A last, smaller batch is left out
-    unless it is the only one.
+    A last, smaller batch is left out unless it is the only one.
     """
-    order = np.random.default_rng((experiment.seed, epoch)).permutation(len(arrays))
-    size = min(experiment.batch, len(order))
+    shuffled = np.random.default_rng((experiment.seed, epoch)).permutation(frames)
+    size = min(experiment.batch, frames)
+    return shuffled[: frames // size * size].reshape(-1, size)
+
+
+def batches(arrays: Arrays, experiment: Experiment, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+    """One epoch's batches of `arrays`, or of what `lvseg.training.devices.OneDevice.keep` made of them, in `order`.
+
+    Augmentation too follows from (seed, epoch, step) alone, so that a resumed run sees what the killed one would have.
+    The next batch is made in a thread while the network works on this one.
+    """
+    rows = order(experiment, len(arrays), epoch)
 
     def make(step: int) -> Batch:
-        chosen = order[step * size : (step + 1) * size]
+        chosen = rows[step]
         if experiment.augment == "none":
             return arrays.batch(chosen, experiment.channels)
         rng = np.random.default_rng((experiment.seed, epoch, step))
@@ -34,7 +42,7 @@ def batches(arrays: Arrays, experiment: Experiment, epoch: int, first_step: int 
 
     with ThreadPoolExecutor(1) as worker:
         following = None
-        for step in range(first_step, len(order) // size):
+        for step in range(first_step, len(rows)):
             following, ready = worker.submit(make, step), following
             if ready:
                 yield ready.result()

@@ -10,6 +10,7 @@ import numpy as np
 
 from lvseg import machine, networks
 from lvseg.backend import keras, ops
+from lvseg.data.batches import batches, order
 from lvseg.data.prepared import Arrays, Batch
 from lvseg.experiment import Experiment
 
@@ -64,7 +65,7 @@ def choose(experiment: Experiment, size: int) -> OneDevice:
     devices = keras.distribution.list_devices() if backend != "torch" else []
     count = max((n for n in range(1, len(devices) + 1) if size % n == 0), default=1)
     if count == 1:
-        return OneDevice()
+        return _OneJaxDevice() if backend == "jax" else OneDevice()
     kind = _SeveralTensorFlowDevices if backend == "tensorflow" else _SeveralDevices
     return kind(devices[:count])
 
@@ -97,10 +98,75 @@ class OneDevice:
         """The network to train in place of `network`: itself, unless that holds the mean of several epochs' weights."""
         return _copy(network, experiment) if experiment.average else network
 
+    def epoch(
+        self, trainer: keras.Model, arrays: Arrays, experiment: Experiment, epoch: int, first_step: int = 0
+    ) -> Iterator[list[float]]:
+        """Take an epoch's steps with what `keep` gave; their losses, each time the weights are again the trainer's."""
+        for loss in self.losses(trainer, batches(arrays, experiment, epoch, first_step)):
+            yield [loss]
+
     def losses(self, trainer: keras.Model, batches: Batches) -> Iterator[float]:
         """Take a training step with each batch; its loss."""
         for images, labels in batches:
             yield float(np.asarray(trainer.train_on_batch(images, labels)))
+
+
+Values = tuple[list[Any], list[Any], list[Any]]
+"""Arrays of a trainer's trainable variables, the others, and the optimiser's."""
+
+
+def variables(trainer: keras.Model) -> tuple[list, list, list]:
+    """What a training step changes, in the order of `Values`."""
+    return trainer.trainable_variables, trainer.non_trainable_variables, trainer.optimizer.variables
+
+
+def values(trainer: keras.Model) -> Values:
+    """The values of `variables` as arrays of the backend."""
+    trainable, others, optimizer = ([variable.value for variable in side] for side in variables(trainer))
+    return trainable, others, optimizer
+
+
+def compiled_steps(trainer: keras.Model, channels: int) -> Callable:
+    """Under JAX: many training steps as one call, since around each of Keras's own the host handles every variable.
+
+    The function takes (values, frames, rows) to (values, losses): `Values`, whose memory it uses, `Resident` frames,
+    and the frames that each step takes, int (steps, batch).
+    """
+    import jax
+
+    untouched = [jax.numpy.zeros_like(variable.value) for variable in trainer.metrics_variables]
+
+    def steps(before: Values, frames: Resident, rows: Any) -> tuple[Values, Any]:
+        def step(before: Values, chosen: Any) -> tuple[Values, Any]:
+            found, (*after, _) = trainer.train_step((*before, untouched), frames.batch(chosen, channels))
+            return tuple(after), found["loss"]
+
+        return jax.lax.scan(step, before, rows)
+
+    return jax.jit(steps, donate_argnums=0)
+
+
+class _OneJaxDevice(OneDevice):
+    """One device under JAX: an epoch of frames in its memory is one call."""
+
+    def __init__(self) -> None:
+        self._steps: Callable | None = None
+
+    def epoch(
+        self, trainer: keras.Model, arrays: Arrays, experiment: Experiment, epoch: int, first_step: int = 0
+    ) -> Iterator[list[float]]:
+        if not isinstance(arrays, Resident):
+            yield from super().epoch(trainer, arrays, experiment, epoch, first_step)
+            return
+        rows = order(experiment, len(arrays), epoch)[first_step:]
+        if not len(rows):  # killed between the last step and the epoch's end
+            return
+        self._steps = self._steps or compiled_steps(trainer, experiment.channels)
+        after, losses = self._steps(values(trainer), arrays, rows)
+        for side, found in zip(variables(trainer), after, strict=True):
+            for variable, value in zip(side, found, strict=True):
+                variable.assign(value)
+        yield np.asarray(losses).tolist()
 
 
 class _SeveralDevices(OneDevice):

@@ -14,7 +14,6 @@ import pandas as pd
 from lvseg import files, losses, machine, networks
 from lvseg.backend import keras
 from lvseg.data import prepared
-from lvseg.data.batches import batches
 from lvseg.errors import ConfigError, DataError
 from lvseg.experiment import Experiment
 from lvseg.training import devices
@@ -62,16 +61,11 @@ def fit(
 
     due, kept = 0.0, place.keep(arrays, experiment)
     for epoch in range(len(progress.history) + 1, experiment.epochs + 1):
-        following = batches(kept, experiment, epoch, first_step=len(progress.losses))
-        for value in place.losses(trainer, following):
-            progress.losses.append(value)
+        for found in place.epoch(trainer, kept, experiment, epoch, first_step=len(progress.losses)):
+            _check_finite(found, f"epoch {epoch}", len(progress.losses), experiment, folder)
+            progress.losses.extend(found)
             if not due:
                 machine.release_memory()  # that compiling the first step took
-            if not math.isfinite(value):
-                where = f"epoch {epoch}, step {len(progress.losses)}"
-                raise ConfigError(
-                    f"{folder.name}: the loss is {value} in {where}; choose a smaller rate than {experiment.rate}"
-                )
             if time.monotonic() > due:
                 progress.seconds = time.monotonic() - started
                 due = keep(folder, identity, variables, progress)
@@ -103,6 +97,15 @@ def _check(arrays: prepared.Arrays) -> None:
         raise DataError("there are no frames to train on; choose more data, or another split")
     if not any(arrays.pick(index)[1].any() for index in range(len(arrays))):
         raise DataError(f"not one of the {len(arrays)} frames to train on shows any LV; check their outlines")
+
+
+def _check_finite(losses: list[float], epoch: str, before: int, experiment: Experiment, folder: Path) -> None:
+    for step, value in enumerate(losses, before + 1):
+        if not math.isfinite(value):
+            where = f"{epoch}, step {step}"
+            raise ConfigError(
+                f"{folder.name}: the loss is {value} in {where}; choose a smaller rate than {experiment.rate}"
+            )
 
 
 def optimizer_of(experiment: Experiment, steps_per_epoch: int) -> keras.optimizers.Optimizer:

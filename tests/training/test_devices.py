@@ -45,7 +45,7 @@ def test_tensorflow_gets_the_threads_of_the_experiment_and_a_late_change_is_told
 
 
 DEVICES = """
-import json, os, sys
+import contextlib, json, os, sys
 from pathlib import Path
 
 backend, folder = sys.argv[1:]
@@ -97,6 +97,10 @@ for ours, theirs in zip(batches(kept, experiment, 1), batches(arrays, experiment
 losses = found["kept"] = []
 look = lambda network, history: losses.append(history[-1]["loss"])
 fit(arrays, experiment, Path(folder, "kept"), lines.append, look)
+losses = found["stopped"] = []
+with contextlib.suppress(ZeroDivisionError):
+    fit(arrays, experiment, Path(folder, "stopped"), lines.append, lambda network, history: 1 / 0)
+fit(arrays, experiment, Path(folder, "stopped"), lines.append, look)
 print(json.dumps(found))
 """
 
@@ -106,7 +110,8 @@ print(json.dumps(found))
 def test_two_devices_compute_what_one_does(ramp, tmp_path, backend):
     """The same loss on the same batches of 6, batch statistics included, and a network that is used as any other.
 
-    On one device, frames that it keeps in its memory make the same batches and losses.
+    On one device, frames that it keeps in its memory make the same batches and losses, under JAX by one call an epoch;
+    so does a training that was stopped between two epochs.
 
     The first step's loss agrees to 1e-5. The second one's to 1e-3: Adam's first steps have the size of the rate where
     a gradient is but rounding, and TensorFlow's common batch statistics round more. Statistics of each half alone
@@ -121,6 +126,7 @@ def test_two_devices_compute_what_one_does(ramp, tmp_path, backend):
     np.testing.assert_allclose(found["2"][1][0], found["1"][1][0], rtol=1e-5)
     np.testing.assert_allclose(found["2"][1][1], found["1"][1][1], rtol=1e-3)
     np.testing.assert_allclose(found["kept"], found["1"][1], rtol=1e-3)
+    assert found["stopped"][-1:] == found["kept"][-1:]
     assert len(found["2"][2]) == 3 * 16 * 16
     np.testing.assert_allclose(found["2"][2], found["1"][2], atol=0.01)
     configurations = [
