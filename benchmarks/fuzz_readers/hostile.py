@@ -422,10 +422,16 @@ def edit_values(path: Path, rng: np.random.Generator) -> str:
 
 
 def edit_mask(path: Path, rng: np.random.Generator) -> str:
-    """A mask that is empty, full or in two parts is one; other sizes, grey levels and depths are none."""
+    """A mask that is empty or in two parts is one; a full one, other sizes, grey levels and depths are none."""
     path = path.with_name("p1_a_mask.png")
-    masks = [np.zeros((24, 32), np.uint8), np.ones((24, 32), np.uint8), np.eye(24, 32, dtype=np.uint8) * 255]
-    others = [np.zeros((32, 24), np.uint8), PICTURE, PICTURE.astype(np.uint16) * 257, np.zeros((1, 1), np.uint8)]
+    masks = [np.zeros((24, 32), np.uint8), np.eye(24, 32, dtype=np.uint8) * 255]
+    others = [
+        np.ones((24, 32), np.uint8),
+        np.zeros((32, 24), np.uint8),
+        PICTURE,
+        PICTURE.astype(np.uint16) * 257,
+        np.zeros((1, 1), np.uint8),
+    ]
     choice = int(rng.integers(len(masks) + len(others)))
     write_picture(path, [*masks, *others][choice])
     return ACCEPTED if choice < len(masks) else REFUSED

@@ -68,7 +68,7 @@ def check(spec: str, patients: Path | None = None) -> Findings:
         try:
             pixels = frame.read()
             if pixels.mask is not None:
-                plausible.check_outline(frame.name, pixels.mask, pixels.region)
+                plausible.check_outlined(frame, pixels.mask, pixels.region)
         except DataError as error:
             bad[frame.name] = str(error)
             continue

@@ -17,7 +17,7 @@ import numpy as np
 from lvseg import clinical
 from lvseg.errors import DataError
 from lvseg.masks import Spacing, check_mask
-from lvseg.readers.record import Pixels
+from lvseg.readers.record import Frame, Pixels
 
 Region = tuple[slice, slice]
 AREA_MM2 = (100.0, 12_000.0)
@@ -130,7 +130,8 @@ def ejection_doubt(edv_ml: float, esv_ml: float) -> str:
     return ""
 
 
-def check_outline(name: str, mask: np.ndarray, region: Region | None = None) -> None:
+def check_outlined(frame: Frame, mask: np.ndarray, region: Region | None = None) -> None:
     """Raise `lvseg.DataError` for a mask that nothing can be learnt from, as it can't be a left ventricle's."""
     if said := outline_doubt(mask, region):
-        raise DataError(f"{name}: {said}; invert or correct its mask, or leave the frame out")
+        where = frame.files[0] if frame.files else frame.name
+        raise DataError(f"{where}: {said}; invert or correct its mask, or leave the frame out")

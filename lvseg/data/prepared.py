@@ -216,7 +216,7 @@ def _preprocessed(frame: Frame, experiment: Experiment, digest: Any) -> Iterator
     pixels = frame.read()
     if pixels.mask is None:
         raise DataError(f"{frame.name}: has no LV outline, so it can't be used to train or to evaluate")
-    plausible.check_outline(frame.name, pixels.mask, pixels.region)
+    plausible.check_outlined(frame, pixels.mask, pixels.region)
     digest.update(repr((frame.name, frame.patient, pixels.image.shape, pixels.spacing_mm)).encode())
     digest.update(pixels.image.tobytes() + pixels.mask.tobytes())
     image = preprocess(pixels.image, experiment)

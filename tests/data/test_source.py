@@ -36,9 +36,9 @@ def test_listing_reads_no_pixels(tmp_path: Path) -> None:
     for name in ("images/p1/a.png", "masks/p1/a.png", "ann/b.json", "patient0001_4CH_ED.nii.gz"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"no picture, no JSON, no NIfTI")
-    for kind in ("images", "labelme", "camus"):
+    for kind, said in {"images": "can't be read", "labelme": "can't be read", "camus": "as a NIfTI file does"}.items():
         (frame,) = open_source(f"{kind}:{tmp_path}")
-        refused(frame.read, tmp_path, "can't be read")
+        refused(frame.read, tmp_path, said)
 
 
 def test_a_cohort_of_virtual_patients_is_as_large_as_asked_for() -> None:

@@ -185,7 +185,7 @@ def test_an_inverted_mask_is_named_by_data_check_and_refused_by_training(tmp_pat
     experiment = Experiment.of_profile("smoke", data=source)
     with pytest.raises(DataError, match=r"p1_ED.*inverted"):
         prepare(experiment)
-    monkeypatch.setattr(plausible, "check_outline", lambda *_: None)
+    monkeypatch.setattr(plausible, "check_outlined", lambda *_: None)
     assert check(source).bad == {} and prepare(experiment)
 
 

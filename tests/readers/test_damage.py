@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import fuzz_readers
+from lvseg.readers.images import Picture
 
 
 @pytest.mark.slow
@@ -21,10 +22,10 @@ def test_the_search_for_bad_outcomes_finds_them(tmp_path: Path, monkeypatch: pyt
     sources = [n for n in range(600) if list(fuzz_readers.SOURCES)[n % len(fuzz_readers.SOURCES)] == "png"]
     for broken, word in (
         (lambda path: 1 / 0, "ZeroDivisionError"),
-        (lambda path: np.zeros((3, 3), np.uint8), "isn't what it was"),
-        (lambda path: np.zeros((3, 3, 3)), "status"),
+        (lambda path: Picture(np.zeros((24, 32), np.uint8), 1), "isn't what it was"),
+        (lambda path: Picture(np.zeros((3, 3, 3)), 1), "status"),
     ):
         with monkeypatch.context() as patch:
             fuzz_readers._original("png")
-            patch.setattr("lvseg.readers.images.read_grey", broken)
+            patch.setattr("lvseg.readers.images.read_picture", broken)
             assert any(word in fuzz_readers.complaint(number) for number in sources)
