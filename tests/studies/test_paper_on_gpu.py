@@ -80,7 +80,11 @@ def test_the_file_holds_the_frames(folder):
 
 @pytest.mark.slow
 def test_a_stopped_training_takes_the_steps_of_lvseg_and_scores_as_lvseg(folder, tmp_path):
-    """In float32, the losses of `training.fit`, and the scores of `evaluate`."""
+    """In float32, the losses of `fit`, and the scores of `evaluate`.
+
+    With Keras's own layers to 1e-5. Ours round their gradients otherwise, which shows in the third step's loss at 1e-6
+    and grows from there, as Adam's first steps have the size of the rate also where a gradient is but rounding.
+    """
     found = python(
         """
         import sys
@@ -97,7 +101,7 @@ def test_a_stopped_training_takes_the_steps_of_lvseg_and_scores_as_lvseg(folder,
         chosen = data.experiment("phantom", "unet", True)
         chosen = Experiment.of(**chosen.model_dump() | {"precision": "float32", "bn_momentum": 0.5, "threshold": 0.45})
         protocol.PIECE = 5
-        method, ours = protocol.Method(chosen), folder / "ours"
+        method, ours = protocol.Method(chosen, "stock"), folder / "ours"
         begun = protocol.train(method, stored, 20, chosen, ours, deadline=1e12)
         next(begun)
         protocol.time.monotonic = lambda: 2e12  # the time is over
@@ -113,14 +117,20 @@ def test_a_stopped_training_takes_the_steps_of_lvseg_and_scores_as_lvseg(folder,
         table, _ = evaluation.evaluate(Segmenter(theirs.predict_on_batch, chosen).masks, frames)
         print(*protocol.score(method, done.state, stored.test).dice)
         print(*table.dice)
+        quick = next(protocol.train(protocol.Method(chosen), stored, 20, chosen, folder / "quick", 1e12))
+        print(*quick.losses)
+        print(*done.losses[:5])
     """,
         folder,
         tmp_path,
     )
-    ours, theirs, dice, their_dice = ([float(word) for word in line.split()] for line in found.splitlines())
+    ours, theirs, dice, their_dice, quick, stock = (
+        [float(word) for word in line.split()] for line in found.splitlines()
+    )
     assert len(ours) == 3 and ours[0] != ours[1]
-    assert ours == pytest.approx(theirs, rel=3e-5)
+    assert ours == pytest.approx(theirs, rel=1e-5)
     assert dice == pytest.approx(their_dice, abs=0.01) and max(dice) > 0
+    assert quick[:2] == pytest.approx(stock[:2], rel=1e-6) and quick == pytest.approx(stock, rel=1e-4)
 
 
 @pytest.mark.slow
