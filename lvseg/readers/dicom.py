@@ -23,7 +23,14 @@ from pydicom.encaps import encapsulate
 from pydicom.filereader import read_dataset
 from pydicom.pixels import apply_color_lut, apply_modality_lut, as_pixel_options, get_decoder
 from pydicom.tag import BaseTag, Tag
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    UID,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    RLELossless,
+)
 
 from lvseg import __version__, files
 from lvseg.errors import DataError, DataWarning, LvsegError
@@ -41,13 +48,18 @@ _PALETTE = [
     for colour in ("Red", "Green", "Blue")
     for segmented, part in ((False, "Descriptor"), (False, "Data"), (True, "Data"))
 ]
-_TAGS: list[BaseTag | int] = [Tag(name) for name in (*_NAMES.split(), *_PALETTE)]
+_OVERLAYS = [Tag(group, 0x0102) for group in range(0x6000, 0x6020, 2)]
+"""The bit in which a drawing over the picture lies among its pixels (OverlayBitPosition); 0 where it lies elsewhere."""
+_TAGS: list[BaseTag | int] = [*(Tag(name) for name in (*_NAMES.split(), *_PALETTE)), *_OVERLAYS]
 """Nothing else of a header is even parsed."""
 
 _SAMPLES = {"MONOCHROME1": 1, "MONOCHROME2": 1, "PALETTE COLOR": 1} | dict.fromkeys(
     ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"), 3
 )
 """How many numbers make a pixel, by what they mean."""
+_CHANNELS = {1: "one grey channel", 3: "three of colour"}
+_JPEG_2000_COLOURS = ("YBR_ICT", "YBR_RCT")
+_LOSSY_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit)
 _RATES = (0.5, 1000.0)
 """Frames per second that an echo cine can have: from one each two seconds to research scanners' ultrafast imaging."""
 _UNUSED_BITS = 2
@@ -383,12 +395,14 @@ def _decode(path: Path, image: _Image, encoded: bytes, doubts: list[str]) -> np.
     """One frame's numbers (rows, columns[, 3]), YBR as RGB; what pydicom warns of is told."""
     header, syntax = image.header, image.syntax
     options = as_pixel_options(header, number_of_frames=1, pixel_keyword="PixelData", pixel_vr=image.value_type)
+    unsigned = not header.PixelRepresentation and not _has_overlay(header)
+    if unsigned:  # else values above the stated bits would lose those bits in silence
+        options["correct_unused_bits"] = False
     if syntax.is_encapsulated:
-        if (size := dicom_pixels.coded_size(encoded)) and size != (header.Rows, header.Columns):
-            raise DataError(
-                f"{path}: states {header.Rows} x {header.Columns} pixels, but its compressed frames have "
-                f"{size[0]} x {size[1]}; correct Rows and Columns, or export it again"
-            )
+        _check_shape(path, header, encoded)
+        if header.PhotometricInterpretation in _JPEG_2000_COLOURS and syntax in _LOSSY_JPEG:
+            options["photometric_interpretation"] = "YBR_FULL"  # a JPEG's colours, unless it says others
+            doubts.append(_OTHER_COLOURS)
         adobe = dicom_pixels.adobe_transform(encoded) if header.SamplesPerPixel == 3 else None
         if adobe is not None:  # such a frame is decoded to RGB
             options["photometric_interpretation"] = "RGB"
@@ -405,7 +419,35 @@ def _decode(path: Path, image: _Image, encoded: bytes, doubts: list[str]) -> np.
                 "restore it from its source, or export it uncompressed"
             ) from None
     doubts += [_OTHER_COLOURS for one in said if "Photometric Interpretation" in str(one.message)]
+    stated, used = int(header.BitsStored), int(frame.max()).bit_length()
+    if unsigned and used > stated:
+        doubts.append(f"states {stated} bits a number, but its values need {used}, which were taken")
+        header.BitsStored = used
     return frame
+
+
+def _check_shape(path: Path, header: pydicom.Dataset, encoded: bytes) -> None:
+    """Refuse a compressed frame that says another size or number of channels of itself than the header does."""
+    shape = dicom_pixels.coded_shape(encoded)
+    if shape is None:
+        return
+    rows, columns, channels = shape
+    if (rows, columns) != (header.Rows, header.Columns):
+        raise DataError(
+            f"{path}: states {header.Rows} x {header.Columns} pixels, but its compressed frames have "
+            f"{rows} x {columns}; correct Rows and Columns, or export it again"
+        )
+    if channels != header.SamplesPerPixel:
+        raise DataError(
+            f"{path}: states {_CHANNELS[header.SamplesPerPixel]} ({header.PhotometricInterpretation}), but its "
+            f"compressed frames hold {_CHANNELS.get(channels, f'{channels} channels')}; correct "
+            "PhotometricInterpretation and SamplesPerPixel, or export it again"
+        )
+
+
+def _has_overlay(header: pydicom.Dataset) -> bool:
+    """Whether bits above the stated ones hold drawings, not grey levels."""
+    return any(header[tag].value for tag in _OVERLAYS if tag in header)
 
 
 def _grey(path: Path, header: pydicom.Dataset, frame: np.ndarray, doubts: list[str]) -> np.ndarray:

@@ -55,14 +55,14 @@ def bytes_of(content: Any, place: Place) -> bytes | None:
     return b"".join(content[start : start + length] for start, length in place)
 
 
-def coded_size(encoded: bytes) -> tuple[int, int] | None:
-    """The (rows, columns) that a JPEG, JPEG-LS or JPEG 2000 picture states of itself."""
+def coded_shape(encoded: bytes) -> tuple[int, int, int] | None:
+    """The (rows, columns, channels) that a JPEG, JPEG-LS or JPEG 2000 picture states of itself."""
     if encoded.startswith(_MARKS[1]):
         width, height, left, top = (int.from_bytes(encoded[i : i + 4], "big") for i in (8, 12, 16, 20))
-        return height - top, width - left
+        return height - top, width - left, int.from_bytes(encoded[40:42], "big")
     for marker, segment in _segments(encoded):
         if marker in _SIZES:
-            return int.from_bytes(segment[1:3], "big"), int.from_bytes(segment[3:5], "big")
+            return int.from_bytes(segment[1:3], "big"), int.from_bytes(segment[3:5], "big"), segment[5]
     return None
 
 

@@ -184,6 +184,27 @@ def test_a_compressed_picture_of_another_size_is_refused(tmp_path: Path) -> None
         open_path(path)[0].read()
 
 
+@pytest.mark.parametrize("said", ["MONOCHROME2", "RGB"])
+def test_a_compressed_picture_of_other_channels_says_so(tmp_path: Path, said: str) -> None:
+    held, like = (COLOURS, PICTURE) if said == "MONOCHROME2" else (PICTURE, COLOURS)
+    path = write_compressed(tmp_path / "jpeg", [jpeg(held)], pydicom.uid.JPEGBaseline8Bit, like, said)
+    buffer = io.BytesIO()
+    Image.fromarray(held).save(buffer, "JPEG2000", no_jp2=True)
+    other = write_compressed(tmp_path / "jpeg2000", [buffer.getvalue()], JPEG2000Lossless, like, said)
+    names = ["one grey channel", "three of colour"][:: 1 if said == "MONOCHROME2" else -1]
+    for one in (path, other):
+        with pytest.raises(DataError, match=rf"states {names[0]} \({said}\).*hold {names[1]}; correct"):
+            open_path(one)[0].read()
+
+
+@pytest.mark.parametrize("said", ["YBR_ICT", "YBR_RCT"])
+def test_a_jpeg_under_the_colours_of_jpeg_2000_is_read_and_told(tmp_path: Path, said: str) -> None:
+    smooth = np.dstack([SMOOTH, 255 - SMOOTH, SMOOTH // 2])
+    frames, told = opened(write_jpeg(tmp_path / "a", [smooth], PhotometricInterpretation=said))
+    np.testing.assert_allclose(frames[0].read().image, smooth @ (0.299, 0.587, 0.114), atol=6)
+    assert len(told) == 1 and "another colour model" in told[0]
+
+
 @pytest.mark.parametrize(
     ("tags", "word"),
     [
@@ -205,6 +226,27 @@ def test_numbers_that_leave_their_top_bits_empty_are_read_and_told(tmp_path: Pat
     assert len(said) == 1 and "states 16 bits and no window, but its values need 10" in said[0]
     frames, said = opened(write_dicom(tmp_path / "b", ten, WindowCenter=512, WindowWidth=1024))
     np.testing.assert_allclose(frames[0].read().image, PICTURE, atol=1)
+    assert said == []
+
+
+@pytest.mark.parametrize("write", [write_dicom, write_rle])
+@pytest.mark.parametrize("stated", [8, 10])
+def test_values_beyond_the_stated_bits_are_read_and_told(tmp_path: Path, write: Callable, stated: int) -> None:
+    twelve = np.full_like(PICTURE, 255, np.uint16) * 16
+    twelve[1:] = PICTURE[1:].astype(np.uint16) * 16
+    frames, said = opened(write(tmp_path / "a", twelve, BitsStored=stated, HighBit=stated - 1))
+    np.testing.assert_allclose(frames[0].read().image, twelve / 16, atol=1)
+    assert len(said) == 1 and f"states {stated} bits a number, but its values need 12, which were taken" in said[0]
+
+
+def test_a_drawing_in_the_upper_bits_is_no_grey_level(tmp_path: Path) -> None:
+    drawn = PICTURE.astype(np.uint16) | 1 << 15
+    path = write_dicom(tmp_path / "a", drawn, BitsStored=8, HighBit=7)
+    data = pydicom.dcmread(path)
+    data.add_new(0x60000102, "US", 15)
+    data.save_as(path)
+    frames, said = opened(path)
+    np.testing.assert_array_equal(frames[0].read().image, PICTURE)
     assert said == []
 
 
