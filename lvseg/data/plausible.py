@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from lvseg import clinical
@@ -41,8 +42,14 @@ OUTSIDE = 0.01
 """The share of a mask that may lie outside the two-dimensional region: its contour's pixels."""
 
 
+HOLLOW = 2.0
+"""Times its own area that a mask may enclose; a ventricle's has no holes, and a contour of a few pixels' width is all
+hole."""
+
+
 def outline_doubt(mask: np.ndarray, region: Region | None = None) -> str:
-    """Why a mask can't be a left ventricle's, whatever its scale: it is most of the picture, or all around.
+    """Why a mask can't be a left ventricle's, whatever its scale: it is most of the picture, all around, or
+    hollow.
 
     mask: bool (height, width). region: (rows, columns) of the ultrasound image in it. Returns "" where it can be.
     """
@@ -55,7 +62,15 @@ def outline_doubt(mask: np.ndarray, region: Region | None = None) -> str:
         return f"the mask covers {100 * share:.0f} % of {whole}, as an inverted one does"
     if all(edge.any() for edge in (seen[0], seen[-1], seen[:, 0], seen[:, -1])):
         return f"the mask touches all four edges of {whole}, as an inverted one does"
+    if (times := _filled(seen).sum() / seen.sum()) > HOLLOW:
+        return f"the mask encloses {times:.1f} times its own area, as an outline that wasn't filled does"
     return ""
+
+
+def _filled(mask: np.ndarray) -> np.ndarray:
+    """A mask with its holes filled; bool (height, width)."""
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return cv2.drawContours(np.zeros(mask.shape, np.uint8), contours, -1, 1, cv2.FILLED) > 0
 
 
 def doubt(mask: np.ndarray, region: Region | None = None) -> str:
@@ -134,4 +149,4 @@ def check_outlined(frame: Frame, mask: np.ndarray, region: Region | None = None)
     """Raise `lvseg.DataError` for a mask that nothing can be learnt from, as it can't be a left ventricle's."""
     if said := outline_doubt(mask, region):
         where = frame.files[0] if frame.files else frame.name
-        raise DataError(f"{where}: {said}; invert or correct its mask, or leave the frame out")
+        raise DataError(f"{where}: {said}; invert the mask, fill the outline or correct it, or leave the frame out")

@@ -33,6 +33,8 @@ MAX_FRAMES = 9_999
 MAX_POINTS = 10_000
 _VIEWS = {"4CH": "4CH", "A4C": "4CH", "2CH": "2CH", "A2C": "2CH", "PSAX": "PSAX"}
 _PHASES = ("ED", "ES")
+FURTHER_MASK = r"_mask(?:_?\d+| ?\(\d+\))"
+"""How the name of a further mask of a frame ends: `_mask_1`, `_mask2`, or `_mask (1)`, as copies are named."""
 _CONTENT = (
     "(image|img|picture|photo|frame|video|png|jpe?g|dicom|dcm|avi|annotation|ann|mask|label|json|gt|data|dataset|train|"
     "training|val|valid|validation|test|testing)s?"
@@ -179,7 +181,7 @@ def stem(path: Path) -> str:
 
 def is_label(path: Path) -> bool:
     """Whether the name says that the file holds labels (also a further `x_mask_1`) or our own output, not an image."""
-    return re.search(r"_(gt|overlay|mask(_\d+)?)$", stem(path)) is not None
+    return re.search(rf"(_gt|_overlay|_mask|{FURTHER_MASK})$", stem(path)) is not None
 
 
 def is_layout(folder: str) -> bool:

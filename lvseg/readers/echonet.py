@@ -11,7 +11,8 @@ Reddy et al., J Am Soc Echocardiogr, 2023. Here the rows of `VolumeTracings.csv`
 Y), and Split in `FileList.csv` is a fold from 0 to 9. Video names start with their study, the same in both
 views (`CR32a7555-CR32a7582-000039`): the study stands for the patient, whom the public files don't name.
 
-A bad tracing spoils its own frame, a bad row its own video: reading these frames says what is wrong.
+A bad tracing spoils its own frame, a bad row its own video, as does a row that states another size than the video has
+(FrameHeight, FrameWidth; Pediatric states none): reading these frames says what is wrong.
 """
 
 from __future__ import annotations
@@ -87,10 +88,12 @@ def _traced_frames(
     for name, listed in rows.items():
         unique, patient, view, subset = describe(name, listed[0]["Split"])
         path, traced, facts = folder / "Videos" / f"{name}.avi", outlines[name], facts_of(listed[0], videos)
+        size = _stated_size(listed[0])
         good = {index: outline for index, outline in traced.items() if isinstance(outline, np.ndarray)}
         phases = _phases(good) if len(good) == len(traced) else {}
         for index, outline in traced.items():
-            load, phase, files = partial(_read, path, index, outline), phases.get(index, ""), (path, tracings)
+            load = partial(_read, path, index, outline, size)
+            phase, files = phases.get(index, ""), (path, tracings)
             frame = Frame(numbered(unique, index), patient, load, view, phase, subset, files, facts)
             if len(listed) > 1:
                 frame = unusable(frame, DataError(f"{videos}: lists {name} twice; leave the row that is right"))
@@ -130,11 +133,25 @@ def _outline(
         return DataError(f"{what} {text}; trace it again, or remove its rows")
 
 
-def _read(path: Path, index: int, outline: np.ndarray | DataError) -> Pixels:
+def _stated_size(told: dict[str, str]) -> tuple[int, int] | None:
+    """The (height, width) of a video by its row in `FileList.csv`; None where that doesn't say."""
+    try:
+        return int(float(told["FrameHeight"])), int(float(told["FrameWidth"]))
+    except (KeyError, ValueError, OverflowError):  # no such column, no number, or infinite
+        return None
+
+
+def _read(path: Path, index: int, outline: np.ndarray | DataError, size: tuple[int, int] | None) -> Pixels:
+    """The frame at `index` with its outline filled; size: the (height, width) in which it was traced, if known."""
     if isinstance(outline, DataError):
         raise DataError(str(outline))
     image = read_frame(path, index)
     height, width = image.shape
+    if size is not None and size != image.shape:
+        raise DataError(
+            f"{path}: has {width} x {height} pixels, but FileList.csv states {size[1]} x {size[0]}, so it isn't the "
+            "video that was traced; bring that one, or correct the row"
+        )
     reach = np.abs(outline + 0.5 - (width / 2, height / 2)).max(axis=0) / (width, height)
     if reach.max() > 0.5 + _OUTSIDE:
         raise DataError(

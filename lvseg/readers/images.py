@@ -1,8 +1,8 @@
 """Plain pictures (PNG, JPEG, TIFF, BMP, WebP, GIF, JPEG 2000): alone, or in a folder with a mask for each.
 
 Two layouts: `images/x.png` with `masks/x.png`, or `x.png` with `x_mask.png` beside it; endings may differ, `_gt` is
-`_mask`, and further masks of a frame, `x_mask_1.png`, are united with its first. Pictures state no spacing.
-A picture that its EXIF data turns is read upright. What a mask means: `read_mask`.
+`_mask`, and further masks of a frame, `x_mask_1.png`, `x_mask2.png` or `x_mask (1).png`, are united with its first.
+Pictures state no spacing. A picture that its EXIF data turns is read upright. What a mask means: `read_mask`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from PIL import Image, UnidentifiedImageError
 
 from lvseg.errors import DataError, DataWarning
 from lvseg.readers.common import (
+    FURTHER_MASK,
     PICTURES,
     check_bytes,
     check_size,
@@ -50,7 +51,7 @@ _MARKS = {
 }
 """What else may lie under a picture's name, by what stands near its start; the first that fits."""
 _ORIENTATION = 0x0112
-_FURTHER = re.compile(r"(.+)_mask_\d+")
+_FURTHER = re.compile(rf"(.+){FURTHER_MASK}")
 """The name of a further mask of a frame."""
 _SOFT, _BLOCK, _RIPPLE = 2, 8, 8
 """How far, in pixels, smoothing reaches from a mask's edge, how far JPEG's blocks of 8 x 8 pixels do, and by how many
@@ -111,7 +112,8 @@ def masks_by_name(root: Path, paths: Iterable[Path]) -> dict[str, list[Path]]:
     """The masks among files below `root`, by their frame's path below it without an ending.
 
     `x`, `x_mask` and `x_gt` are masks of `x`; where one of the latter is there, `x` is the picture itself.
-    `x_mask_1` is a further mask of `x` where `x_mask` is there, else a mask of its own name. Overlays are passed over.
+    `x_mask_1` (`x_mask1`, `x_mask (1)`) is a further mask of `x` where `x_mask` is there, else a mask of its own name.
+    Overlays are passed over.
     """
     masks: dict[str, list[Path]] = defaultdict(list)
     listed = [path for path in paths if path.suffix.lower() in PICTURES and not path.stem.endswith("_overlay")]

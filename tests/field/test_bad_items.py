@@ -67,6 +67,22 @@ def test_a_bad_row_refuses_its_own_video_and_so_does_a_doubled_one(tmp_path: Pat
     assert [name for name, error in found.items() if "lists 0XA twice" in error] == ["0XA_0002", "0XA_0004"]
 
 
+def test_a_video_of_another_size_than_its_table_states_is_refused(tmp_path: Path) -> None:
+    listed = write_echonet(tmp_path) / "FileList.csv"
+    whole = listed.read_text()
+    listed.write_text(whole.replace("0XA,55,45,100,112,112", "0XA,55,45,100,120,160"))
+    found = outcomes(f"echonet:{tmp_path}")
+    assert [name for name, error in found.items() if error] == ["0XA_0002", "0XA_0004"] and len(found) == 4
+    assert "0XA.avi: has 112 x 112 pixels, but FileList.csv states 160 x 120" in found["0XA_0002"]
+    for text in (
+        whole.replace("112,112", ","),
+        whole.replace("FrameHeight", "Rows"),
+        whole.replace("112,112", "inf,1"),
+    ):
+        listed.write_text(text)
+        assert not any(outcomes(f"echonet:{tmp_path}").values())
+
+
 def test_a_frame_past_the_end_is_named_with_its_video(tmp_path: Path) -> None:
     write_video(write_pediatric(tmp_path) / "A4C" / "Videos" / "CR1-CR2-000039.avi", [20, 60])
     found = list(outcomes(f"pediatric:{tmp_path}").values())

@@ -134,6 +134,15 @@ def test_further_masks_of_a_frame_are_united_and_a_doubtful_second_one_is_named(
     refused(frame.read, tmp_path, other.name, "b (2)_mask.png")
 
 
+@pytest.mark.parametrize("ending", ["_mask2", "_mask (1)", "_mask(1)", "_mask_2"])
+def test_a_further_mask_may_be_numbered_as_programs_number_copies(tmp_path: Path, ending: str) -> None:
+    parts = filled(slice(0, 4), slice(0, 4)), filled(slice(10, 14), slice(10, 14))
+    write_picture(tmp_path / "b (2).png")
+    for name, part in zip(("b (2)_mask.png", f"b (2){ending}.png"), parts, strict=True):
+        write_picture(tmp_path / name, part.astype(np.uint8) * 255)
+    np.testing.assert_array_equal(only(open_source(f"images:{tmp_path}")).mask, parts[0] | parts[1])
+
+
 @pytest.mark.parametrize("mask", [~DISC, np.ones_like(DISC)])
 def test_an_inverted_mask_is_told(tmp_path: Path, mask: np.ndarray) -> None:
     path = write_picture(tmp_path / "a.png", mask.astype(np.uint8) * 255)

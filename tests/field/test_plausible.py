@@ -189,6 +189,22 @@ def test_an_inverted_mask_is_named_by_data_check_and_refused_by_training(tmp_pat
     assert check(source).bad == {} and prepare(experiment)
 
 
+def ring(mask: np.ndarray) -> np.ndarray:
+    """The contour of a mask, some three pixels wide."""
+    return mask & ~cv2.erode(mask.astype(np.uint8), np.ones((7, 7), np.uint8)).astype(bool)
+
+
+def test_an_outline_that_was_not_filled_is_doubted_and_refused_by_training(tmp_path):
+    assert "wasn't filled" in plausible.doubt(ring(TRUTH)) and plausible.doubt(TRUTH) == ""
+    pierced = TRUTH & ~ellipse(TRUTH.shape, np.argwhere(TRUTH).mean(axis=0), (3, 3))
+    assert plausible.doubt(pierced) == ""
+    source = f"images:{pairs(tmp_path / 'data', ring)}"
+    found = check(source)
+    assert list(found.bad) == ["p1_ED"] and "wasn't filled" in found.bad["p1_ED"]
+    with pytest.raises(DataError, match=r"p1_ED.*fill the outline"):
+        prepare(Experiment.of_profile("smoke", data=source))
+
+
 def test_a_tiny_mask_is_listed_by_data_check(tmp_path):
     source = f"images:{pairs(tmp_path / 'data', lambda mask: ellipse(mask.shape, (60, 150), (3, 3)))}"
     found = check(source)
