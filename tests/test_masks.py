@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from lvseg import masks
 from lvseg.masks import contour, inside
+from lvseg.readers.images import read_mask
 from tests.readers.support import refused
 
 RNG = np.random.default_rng(7)
@@ -82,7 +83,7 @@ def test_a_mask_survives_its_file_and_half_a_file_is_refused(tmp_path: Path) -> 
     mask = np.random.default_rng(4).random((30, 20)) < 0.5
     path = tmp_path / "mask.png"
     masks.write_png(path, mask.astype(np.uint8) * 255)
-    np.testing.assert_array_equal(masks.read_png(path), mask)
+    np.testing.assert_array_equal(read_mask(path), mask)
     assert [file.name for file in tmp_path.iterdir()] == ["mask.png"]
     path.write_bytes(path.read_bytes()[:40])
-    refused(lambda: masks.read_png(path), path)
+    refused(lambda: read_mask(path), path)

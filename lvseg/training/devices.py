@@ -136,14 +136,17 @@ def compiled_steps(trainer: keras.Model, channels: int) -> Callable:
 
     untouched = [jax.numpy.zeros_like(variable.value) for variable in trainer.metrics_variables]
 
-    def steps(before: Values, frames: Resident, rows: Any) -> tuple[Values, Any]:
+    def steps(before: Values, sides: tuple[Any, Any], rows: Any) -> tuple[Values, Any]:
+        frames = Resident(*sides)
+
         def step(before: Values, chosen: Any) -> tuple[Values, Any]:
             found, (*after, _) = trainer.train_step((*before, untouched), frames.batch(chosen, channels))
             return tuple(after), found["loss"]
 
         return jax.lax.scan(step, before, rows)
 
-    return jax.jit(steps, donate_argnums=0)
+    compiled = jax.jit(steps, donate_argnums=0)
+    return lambda before, frames, rows: compiled(before, (frames.image, frames.mask), rows)
 
 
 class _OneJaxDevice(OneDevice):

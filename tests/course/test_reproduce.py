@@ -50,7 +50,7 @@ def test_a_folder_that_another_reproduction_writes_is_refused(tmp_path, monkeypa
     )  # fmt: skip
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(DataError, match="another process is writing here"):
-        reproduce("smoke", out=tmp_path, report=lambda line: None)
+        reproduce("smoke", out=tmp_path, say=lambda line: None)
     holder.kill()
     holder.wait()
 
