@@ -390,6 +390,10 @@ REPRODUCE = ("reproduce", "--profile", "smoke", "--out", "OUT")
         (("predict", "DIR/a.png", "--weights", "DIR", "--out", "OUT"), ["weights.onnx", "finished run"]),
         (("predict", "DIR/a.png", "--weights", "DIR/nowhere.keras", "--out", "OUT"), ["nowhere.keras"]),
         (("predict", "DIR/a.png", "--weights", "DIR/a.png", "--out", "OUT"), ["a.png", "export the network as one"]),
+        (
+            ("predict", "DIR/a.png", "--weights", "DIR/gone", "--out", "OUT"),
+            ["gone", "there is no such file or folder"],
+        ),
         (("notebook", "77", "--out", "OUT"), ["'77'", "05_training"]),
         (("notebook", "05", "--out", "OUT", "-p", "colour=3"), ["'colour'", "seed"]),
         (("notebook", "05", "--out", "OUT", "-p", "seed=first"), ["seed='first'", "int"]),

@@ -59,6 +59,8 @@ def check_ending(path: Path) -> None:
         raise DataError(
             f"{path}: holds no weights.onnx, so it isn't a finished run; name one, or an .onnx or .keras file"
         )
+    if path.suffix not in (".onnx", ".keras") and not path.exists():
+        raise DataError(f"{path}: there is no such file or folder; name a finished run, or an .onnx or .keras file")
     if path.name.endswith(".weights.h5"):
         raise DataError(f"{path}: holds weights without their network; save the whole network as .keras")
     if path.suffix not in (".onnx", ".keras"):
