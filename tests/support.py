@@ -1,9 +1,11 @@
-"""What tests of several parts need: where real data may lie, and the command line in a process of its own."""
+"""What several parts need: where real data may lie, the command line in a process of its own, short trainings."""
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -17,3 +19,15 @@ def lvseg(*arguments: object, timeout: float = 600, **options) -> subprocess.Com
     """Run the command line in a process of its own."""
     command = [sys.executable, "-m", "lvseg.cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, **options)
+
+
+@contextlib.contextmanager
+def eagerly() -> Iterator[None]:
+    """TensorFlow computes each operation as it comes: a few steps are done before their graph would be made."""
+    import tensorflow
+
+    tensorflow.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tensorflow.config.run_functions_eagerly(False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +17,26 @@ from lvseg.errors import DataError
 from lvseg.experiment import Experiment
 from lvseg.training import fit as fitting
 from lvseg.training.fit import _side_by_side, optimizer_of
+from tests.support import eagerly
 
 
-def fit(arrays: prepared.Arrays, folder: Path, **changes) -> tuple[keras.Model, list[float]]:
-    """A few epochs of a tiny network without augmentation; the network and each epoch's loss."""
+def fit(
+    arrays: prepared.Arrays, folder: Path, look: Callable = lambda network: None, compiled: bool = False, **changes
+) -> tuple[keras.Model, list[float]]:
+    """A few epochs of a tiny network without augmentation; the network and each epoch's loss.
+
+    look: at the network after each epoch. compiled: as trainings usually are, instead of step by step.
+    """
     choices = {"model": "unet", "size": 16, "epochs": 2, "augment": "none", "schedule": "constant", **changes}
     seen: list[float] = []
-    network = fitting.fit(
-        arrays, Experiment.of_profile("smoke", **choices), folder, lambda line: None,
-        lambda network, history: seen.append(history[-1]["loss"]),
-    )  # fmt: skip
-    return network, seen
+
+    def each_epoch(network: keras.Model, history: list[dict]) -> None:
+        seen.append(history[-1]["loss"])
+        look(network)
+
+    with contextlib.nullcontext() if compiled else eagerly():
+        experiment = Experiment.of_profile("smoke", **choices)
+        return fitting.fit(arrays, experiment, folder, lambda line: None, each_epoch), seen
 
 
 def test_no_frames_and_no_lv_are_sentences(ramp, tmp_path):
@@ -72,15 +83,10 @@ def test_a_constant_rate_is_constant():
 def test_the_network_is_a_mean_of_the_epochs(ramp, tmp_path):
     """4 / (n + 3) of the n-th: after three, 1/15, 4/15 and 10/15 of the weights that the same training has without."""
 
-    def after_each_epoch(**choices) -> list[list[np.ndarray]]:
-        seen: list[list[np.ndarray]] = []
-        fitting.fit(
-            ramp, Experiment.of_profile("smoke", model="unet", size=16, epochs=3, **choices), tmp_path / str(choices),
-            lambda line: None, lambda network, _: seen.append(network.get_weights()),
-        )  # fmt: skip
-        return seen
-
-    raw, mean = after_each_epoch(average=False), after_each_epoch(average=True)
+    raw, mean = [], []
+    for average, seen in ((False, raw), (True, mean)):
+        look = lambda network, seen=seen: seen.append(network.get_weights())  # noqa: E731
+        fit(ramp, tmp_path / str(average), look, epochs=3, average=average)
     for epoch, shares in enumerate([(1,), (1 / 5, 4 / 5), (1 / 15, 4 / 15, 10 / 15)]):
         for found, *epochs in zip(mean[epoch], *raw[: len(shares)], strict=True):
             expected = sum(share * weights for share, weights in zip(shares, epochs, strict=True))
@@ -121,7 +127,7 @@ def test_accumulated_batches_are_one_large_batch(ramp, tmp_path, clip_norm):
     """Two batches of 2, averaged, make the same update as one batch of 4 (without batch normalisation)."""
     choices = {"batch_norm": False, "weight_decay": 1e-2, "clip_norm": clip_norm, "epochs": 3}
     large, losses = fit(ramp, tmp_path / "large", batch=4, **choices)
-    small, others = fit(ramp, tmp_path / "small", batch=2, accumulate=2, **choices)
+    small, others = fit(ramp, tmp_path / "small", compiled=True, batch=2, accumulate=2, **choices)
     np.testing.assert_allclose(losses, others, rtol=1e-5)
     for a, b in zip(large.get_weights(), small.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
@@ -130,15 +136,15 @@ def test_accumulated_batches_are_one_large_batch(ramp, tmp_path, clip_norm):
 @pytest.mark.slow
 def test_parts_of_a_batch_are_the_batch_but_for_their_statistics(ramp, tmp_path):
     """Without batch normalisation two halves make the same update as the whole; with it, the first loss differs."""
-    for batch_norm, same in ((False, True), (True, False)):
-        choices = {"batch": 8, "batch_norm": batch_norm, "epochs": 3}
-        whole, losses = fit(ramp, tmp_path / f"whole {batch_norm}", **choices)
-        halves, others = fit(ramp, tmp_path / f"halves {batch_norm}", parts=2, **choices)
-        assert (losses[0] == pytest.approx(others[0], rel=1e-5)) == same
-        if same:
-            np.testing.assert_allclose(losses, others, rtol=1e-4)
-            for a, b in zip(whole.get_weights(), halves.get_weights(), strict=True):
-                np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+    choices = {"batch": 8, "batch_norm": False, "epochs": 3}
+    whole, losses = fit(ramp, tmp_path / "whole", **choices)
+    halves, others = fit(ramp, tmp_path / "halves", compiled=True, parts=2, **choices)
+    np.testing.assert_allclose(losses, others, rtol=1e-4)
+    np.testing.assert_allclose(losses[0], others[0], rtol=1e-5)
+    for a, b in zip(whole.get_weights(), halves.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+    one, two = (fit(ramp, tmp_path / f"{parts} normed", batch=8, epochs=1, parts=parts)[1] for parts in (1, 2))
+    assert one != pytest.approx(two, rel=1e-5)
 
 
 def test_the_statistics_are_each_parts_own(ramp):
@@ -164,7 +170,7 @@ def test_less_precise_activations_learn_the_same(ramp, exact, tmp_path, precisio
 
     In float16 Keras first has to find how far the loss can be scaled, and passes some steps over.
     """
-    network, losses = fit(ramp, tmp_path / precision, batch=8, epochs=8, precision=precision)
+    network, losses = fit(ramp, tmp_path / precision, compiled=True, batch=8, epochs=8, precision=precision)
     assert losses[0] != exact and losses[0] == pytest.approx(exact, rel=0.01)
     assert losses[-1] < 0.8 * losses[0]
     assert {str(weight.dtype) for weight in network.weights} == {"float32"}
