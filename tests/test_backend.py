@@ -17,23 +17,29 @@ def in_a_new_process(code: str, **environment: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+USES = {
+    "jax": "import jax; print('jax', float(jax.numpy.ones(3).sum()))",
+    "sklearn": "import sklearn.metrics; print('sklearn', sklearn.metrics.accuracy_score([1, 1], [1, 0]))",
+}
+KERAS = """
+import sys
+from lvseg.backend import keras
+print(keras.backend.backend(), *(name for name in ("jax", "sklearn") if name in sys.modules))
+"""
+
+
 @pytest.mark.slow
-def test_the_backend_is_tensorflow_whatever_a_file_at_home_says(tmp_path):
-    """Keras would go by `keras.json`; here only `KERAS_BACKEND` counts, so that a class computes alike."""
+@pytest.mark.parametrize("before", [None, *USES])
+def test_keras_is_tensorflows_and_loads_what_was_loaded_before(before, tmp_path):
+    """Only `KERAS_BACKEND` counts, not `keras.json` at home, so that a class computes alike.
+
+    JAX and scikit-learn cost 150 MB and nobody needs them; whoever imports them before or after Keras has them whole.
+    """
+    pytest.importorskip("jax")
     (tmp_path / "keras.json").write_text('{"backend": "jax"}')
-    code = "from lvseg.backend import keras; print(keras.backend.backend())"
-    assert in_a_new_process(code, KERAS_HOME=str(tmp_path)) == ["tensorflow"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("package", "use"),
-    [("jax", "jax.numpy.ones(3).sum()"), ("sklearn", "sklearn.metrics.accuracy_score([1, 1], [1, 0]) * 6")],
-)
-def test_keras_does_not_load_what_nobody_needs_but_anyone_may(package, use):
-    """They cost 150 MB; whoever imports them before or after Keras has them whole."""
-    pytest.importorskip(package)
-    ours = f"import sys; from lvseg.backend import keras; print({package!r} in sys.modules); "
-    theirs = f"import {package}, sklearn.metrics; print(float({use})); "
-    assert in_a_new_process(ours + theirs) == ["False", "3.0"]
-    assert in_a_new_process(theirs + ours) == ["3.0", "True"]
+    first = [before] if before else []
+    after = [name for name in USES if name != before]
+    code = "\n".join([*(USES[name] for name in first), KERAS, *(USES[name] for name in after)])
+    used = {"jax": "jax 3.0", "sklearn": "sklearn 0.5"}
+    expected = [*(used[name] for name in first), " ".join(["tensorflow", *first]), *(used[name] for name in after)]
+    assert in_a_new_process(code, KERAS_HOME=str(tmp_path)) == expected
