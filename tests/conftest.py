@@ -1,4 +1,4 @@
-"""Shared by all tests: a cache of their own, and one smoke reproduction that several of them look at."""
+"""Shared by all tests: a cache of their own, one smoke reproduction that several of them look at, and their order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import lvseg
+from tests.reproduction import Survivor, survivor
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -17,20 +17,25 @@ def own_cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def reproduction(tmp_path_factory) -> Path:
+def survived(tmp_path_factory) -> Survivor:
+    """A smoke reproduction that was killed three times and ended all the same."""
+    return survivor(tmp_path_factory.mktemp("reproduction"))
+
+
+@pytest.fixture(scope="session")
+def reproduction(survived) -> Path:
     """The folder of a finished smoke reproduction: three runs and the report."""
-    folder = tmp_path_factory.mktemp("reproduction")
-    done = lvseg("reproduce", "--profile", "smoke", "--out", folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder
+    return survived.folder
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Let `--dist loadgroup` see the groups, which pytest-xdist 3.8 writes where pytest 9.2 no longer looks.
+    """Slow tests first, so that no worker waits for the other's last one; and let `--dist loadgroup` see the groups.
 
-    Without this each worker would make a reproduction of its own: https://github.com/pytest-dev/pytest-xdist/issues/1386
+    pytest-xdist 3.8 writes the groups where pytest 9.2 no longer looks, so that each worker would make a reproduction
+    of its own: https://github.com/pytest-dev/pytest-xdist/issues/1386
     """
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     for item in items:
         grouped = vars(item).get("_nodeid")  # an older pytest's own, and a newer pytest-xdist's none: nothing to do
         if grouped:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
+import shutil
 import subprocess
 import sys
-import time
-from pathlib import Path
 
-import psutil
 import pytest
 
+from lvseg import files, networks
 from lvseg.course import notebooks
 from lvseg.course.reproduce import _notebook_parameters, plan, reproduce
+from lvseg.data.prepared import prepare
 from lvseg.errors import DataError
-from lvseg.experiment import Experiment
-from lvseg.training.folder import read_receipt
+from lvseg.experiment import Experiment, NetworkConfig
+from lvseg.figures import graph
+from lvseg.results import page
+from lvseg.training.folder import LOG, PLAN, experiment_in, gather, read_receipt
+from lvseg.training.run import train
 from tests.support import lvseg
 
 
@@ -65,86 +66,42 @@ def test_a_finished_reproduction_is_not_run_again(reproduction):
             if path.is_file() and path.suffix != ".log"
         }
 
-    files = {path for path in times() if ".snakemake" not in path.parts and path.name != ".lock"}
+    kept = {path for path in times() if ".snakemake" not in path.parts and path.name != ".lock"}
     before = times()
     done = lvseg("reproduce", "--profile", "smoke", "--out", reproduction)
     assert done.returncode == 0 and "epoch" not in done.stdout
-    assert {path for path in files if times()[path] != before[path]} == set()
-
-
-def _start(out: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "lvseg.cli", "reproduce", "--profile", "smoke", "--out", str(out)]
-    return subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-
-
-def _wait_for(condition, process: subprocess.Popen, seconds: float = 300) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def _below(process: subprocess.Popen, words: str) -> list[psutil.Process]:
-    found = []
-    for child in psutil.Process(process.pid).children(recursive=True):
-        try:
-            if words in " ".join(child.cmdline()):
-                found.append(child)
-        except psutil.Error:
-            continue
-    return found
+    assert {path for path in kept if times()[path] != before[path]} == set()
 
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("reproduction")
-def test_kills_lose_nothing_and_change_nothing(reproduction, tmp_path):
+def test_kills_lose_nothing_and_change_nothing(survived, tmp_path):
     """SIGKILL to a kernel, to papermill, and to the whole process group; then the same tables as without any kill."""
+    runs, killed = survived.folder / "runs", {survived.kernel, survived.papermill}
+    planned = json.loads((runs / PLAN).read_text())["runs"]
+    after_kernel_and_papermill, after_group, at_the_end = survived.finished
 
-    def finished():
-        return {path.parent.name: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/receipt.json")}
+    # The run that nobody killed went on; the command failed and named the other two.
+    assert survived.status == 1 and len(killed) == 2
+    assert {name for name in planned if name in survived.message} == killed
+    assert after_kernel_and_papermill.keys() == set(planned) - killed
 
-    def kernel_training(process, since):
-        """A network has learned since then, and kept its state."""
-        states = [path.stat().st_mtime for path in tmp_path.glob("runs/*/state.npz")]
-        return max(states, default=0) > since and bool(_below(process, "ipykernel"))
+    # What was finished was never touched again, and what was begun went on: one of the two was killed twice.
+    assert after_group == after_kernel_and_papermill
+    assert after_kernel_and_papermill.items() <= at_the_end.items() and at_the_end.keys() == {*planned, "report"}
+    assert sorted(read_receipt(runs / name)["starts"] for name in planned) == [1, 2, 3]
+    for name in planned:
+        went_on = (runs / name / LOG).read_text().count("going on after")
+        assert went_on == read_receipt(runs / name)["starts"] - 1
 
-    # 1. The first kernel that trains is killed: the others go on, the command fails and names the run.
-    process, began = _start(tmp_path), time.time()
-    _wait_for(lambda: kernel_training(process, began), process)
-    _below(process, "ipykernel")[0].kill()
-    assert process.wait(300) == 1
-    message = process.stderr.read()
-    kept = finished()
-    assert len(kept) == 2 and not (tmp_path / "report" / "index.html").exists()
-    planned = json.loads((tmp_path / "runs" / "plan.json").read_text())["runs"]
-    (victim,) = set(planned) - kept.keys()
-    assert victim in message and not any(name in message for name in kept)
-
-    # 2. papermill's own process is killed in the second try.
-    process, began = _start(tmp_path), time.time()
-    _wait_for(lambda: kernel_training(process, began), process)
-    _below(process, "lvseg.cli notebook")[-1].kill()
-    assert process.wait(300) == 1 and victim in process.stderr.read()
-
-    # 3. The whole process group is killed in the third.
-    process, began = _start(tmp_path), time.time()
-    _wait_for(lambda: kernel_training(process, began), process)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert finished() == kept
-
-    # 4. The fourth ends, and nothing that was finished was touched.
-    done = lvseg("reproduce", "--profile", "smoke", "--out", tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert {name: when for name, when in finished().items() if name in kept} == kept
-    assert read_receipt(tmp_path / "runs" / victim)["starts"] == 4
-    assert (tmp_path / "runs" / victim / "log.txt").read_text().count("going on after") == 3
-    ours, theirs = (json.loads((folder / "report" / "results.json").read_text()) for folder in (tmp_path, reproduction))
+    # Each training by itself, without any kill, and the tables of these.
+    shutil.copy(runs / PLAN, tmp_path)
+    for name in planned:
+        train(prepare(experiment_in(runs / name)), tmp_path / name, lambda line: None)
+        both = [read_receipt(folder / name)["files"] for folder in (tmp_path, runs)]
+        assert both[0]["frames.csv"] == both[1]["frames.csv"]
+    published = graph.table1(networks.blueprint(NetworkConfig.of(model="improved_resunet")))
+    page.write(page.results(gather(tmp_path), published), {}, tmp_path)
+    ours, theirs = (files.read_json(place / "results.json") for place in (survived.folder / "report", tmp_path))
     for part in ("table1", "table2", "claims"):
         assert ours[part] == theirs[part]
-    for name in planned:
-        both = [read_receipt(folder / "runs" / name)["files"] for folder in (tmp_path, reproduction)]
-        assert both[0]["frames.csv"] == both[1]["frames.csv"]
