@@ -27,8 +27,8 @@ from lvseg.experiment import Experiment
 from lvseg.phantom.heart import sample_patient
 from lvseg.phantom.scanner import render
 from lvseg.training.folder import OUTPUTS, RECEIPT
+from tests.support import eagerly, needs_camus_mhd
 from tests.support import lvseg as in_a_process
-from tests.support import needs_camus_mhd
 
 HEAVY = {"keras", "tensorflow", "jax", "torch", "numpy", "cv2", "pandas", "matplotlib", "scipy", "papermill"}
 
@@ -223,10 +223,11 @@ def test_a_picture_on_both_sides_of_a_split_is_named(lvseg, tmp_path):
 @pytest.mark.slow
 def test_training_on_a_split_file(lvseg, labelme, tmp_path):
     lvseg("data", "split", f"labelme:{labelme}", tmp_path / "split.json", "--folds", 3, "--seed", 1)
-    status, _, error = lvseg(
-        "train", "--out", tmp_path / "run", "--profile", "smoke", "--model", "unet", "--data", f"labelme:{labelme}",
-        "--set", "size=32", "-s", "epochs=1", "-s", f"split={tmp_path / 'split.json'}",
-    )  # fmt: skip
+    with eagerly():
+        status, _, error = lvseg(
+            "train", "--out", tmp_path / "run", "--profile", "smoke", "--model", "unet", "--data", f"labelme:{labelme}",
+            "--set", "size=32", "-s", "epochs=1", "-s", f"split={tmp_path / 'split.json'}",
+        )  # fmt: skip
     assert status == 0, error
     assert Split.load(tmp_path / "run" / "split.json") == Split.load(tmp_path / "split.json")
 

@@ -51,6 +51,7 @@ from pathlib import Path
 backend, folder = sys.argv[1:]
 os.environ["KERAS_BACKEND"] = backend
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
+os.environ |= {"JAX_COMPILATION_CACHE_DIR": folder + "/compiled", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 if backend == "tensorflow":
     import tensorflow as tf
 
@@ -73,6 +74,8 @@ experiment = Experiment.of_profile(
 found, both = {}, keras.distribution.list_devices()
 for available in (both, both[:1]):
     keras.distribution.list_devices = lambda: available
+    if backend == "tensorflow":  # one device computes step by step, which is done before a graph would be made
+        tf.config.run_functions_eagerly(available != both)
     lines, losses, seen = [], [], []
 
     def look(network, history):

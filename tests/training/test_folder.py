@@ -40,6 +40,7 @@ def test_a_run_without_receipt_is_no_result(reproduction, tmp_path):
         gather(copy)
 
 
+@pytest.mark.xdist_group("finished run")
 def test_a_run_of_an_lvseg_with_other_choices_is_refused_with_what_changed(finished, tmp_path):
     data, folder, _, _ = finished
     old = tmp_path / "old"
