@@ -135,7 +135,7 @@ Patients = Annotated[
     Path | None,
     typer.Option("--patients", help="A CSV file with the columns file and patient; else patients.csv in the data."),
 ]
-Profile = Annotated[str, typer.Option(help="smoke, class or paper: one code path, other sizes.")]
+Profile = Annotated[str, typer.Option(help="smoke, class, fine or paper: one code path, other sizes.")]
 
 
 @app.command()
@@ -258,13 +258,18 @@ def data_split(
 @app.command()
 def train(
     out: Annotated[Path, typer.Option(callback=_folder_to_write, help="The run's folder.")],
-    model: Annotated[str, typer.Option(help="unet, resunet or improved_resunet.")] = "improved_resunet",
+    model: Annotated[
+        str | None, typer.Option(help="unet, resunet or improved_resunet (which it is if not said).")
+    ] = None,
     source: Source = "phantom",
     profile: Profile = "class",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     change: Changes = None,
     skip_bad: SkipBad = False,
     patients: Patients = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", help="Begin with this finished run's network instead of random weights.")
+    ] = None,
 ) -> None:
     """Train and evaluate one experiment in one folder; a killed run goes on where it was.
 
@@ -272,12 +277,15 @@ def train(
 
     - `lvseg train --out runs/first`
     - `lvseg train --out runs/real --data camus:CAMUS_public --set split=own --set epochs=20`
+    - `lvseg train --out runs/mine --data labelme:corrected --from runs/real`
     """
     from lvseg.data.prepared import prepare
     from lvseg.data.source import open_source
     from lvseg.experiment import Experiment
+    from lvseg.training import folder
 
-    experiment = Experiment.of_profile(profile, model=model, data=source, seed=seed, **_changes(change))
+    changes = {**(folder.network_of(start) if start else {}), **({"model": model} if model else {}), **_changes(change)}
+    experiment = Experiment.of_profile(profile, data=source, seed=seed, **changes)
     # Bad data is refused before anything is written or Keras is loaded.
     prepared = prepare(experiment, open_source(source, patients), skip_bad)
     from lvseg.training.run import train
@@ -316,7 +324,10 @@ def predict(
     ],
     out: Annotated[Path, typer.Option(callback=_folder_to_write, help="Gets masks, overlays and measurements.csv.")],
     weights: Annotated[
-        Path | None, typer.Option(help="A run's folder, an .onnx or a .keras file; the shipped one without.")
+        list[Path] | None,
+        typer.Option(
+            help="A run's folder, an .onnx or a .keras file; the shipped one without. Repeat for an ensemble."
+        ),
     ] = None,
     precision: Annotated[
         Literal["float32", "bfloat16"],
@@ -336,13 +347,16 @@ def predict(
 
     - `lvseg predict echo.dcm --out masks`
     - `lvseg predict CAMUS_public/patient0001/patient0001_4CH_ED.nii.gz --weights runs/real --out masks`
+    - `lvseg predict echo.dcm --weights runs/seed0 --weights runs/seed1 --out masks` (the mean of both)
     """
     from lvseg.inference.predict import ejection_fractions, predict
-    from lvseg.inference.segmenter import SHIPPED, Segmenter
+    from lvseg.inference.segmenter import SHIPPED, Ensemble, Segmenter
     from lvseg.training import folder
 
-    weights = weights or SHIPPED
-    segmenter = (folder.segmenter if (weights / folder.ONNX).exists() else Segmenter.load)(weights, precision)
+    chosen = weights or [SHIPPED]
+    loads = [folder.segmenter if (path / folder.ONNX).exists() else Segmenter.load for path in chosen]
+    members = [load(path, precision) for load, path in zip(loads, chosen, strict=True)]
+    segmenter = members[0] if len(members) == 1 else Ensemble(members)
     table, problems = predict(segmenter, inputs, out, anonymous=anonymous, labelme=labelme, quality=quality)
     if len(table):
         console.print(f"{len(table)} frames segmented in {out}")

@@ -1,6 +1,6 @@
-"""The choices of one experiment as a typed, flat contract, and the three profiles: smoke, class, paper.
+"""The choices of one experiment as a typed, flat contract, and the four profiles: smoke, class, fine, paper.
 
-An unknown or impossible choice is refused with a sentence. The three profiles are one code path: only sizes differ.
+An unknown or impossible choice is refused with a sentence. The profiles are one code path: only sizes differ.
 Nothing here asks the machine or opens a file: `lvseg.data.prepared.settled` does that.
 """
 
@@ -80,7 +80,11 @@ class Experiment(NetworkConfig):
     own batch statistics (E. Hoffer et al., NeurIPS 2017: ghost batch normalisation). accumulate: how many batches'
     gradients are averaged into one update, where a larger batch doesn't fit the device; batch normalisation still sees
     single batches. decay_to: the share of the rate that the cosine ends with. average: the network takes a mean of the
-    epochs' weights, in which the last quarter of them weighs two thirds, instead of the last epoch's. precision: of the
+    epochs' weights, in which the last quarter of them weighs two thirds, instead of the last epoch's. first_epochs: so
+    many of the epochs see images of first_size instead of size, with a schedule and a mean of their own; the others
+    begin at the weights that these end with. members: so many networks, of seeds that no other experiment of that many
+    members has, whose probabilities are averaged: an ensemble. start: the weights to begin with instead of random ones,
+    another run's `weights.keras`, once settled as `FILE#CHECKSUM`. precision: of the
     activations while training; weights, batch statistics, the loss and the trained network are float32. `auto` is
     bfloat16 where the machine's processor computes with it, else float32. split: `patient`, `frame`, `own` (the data
     set's), or a file that `lvseg data split` wrote, once settled as `FILE#CHECKSUM`, so that an experiment on another
@@ -89,7 +93,7 @@ class Experiment(NetworkConfig):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    profile: Literal["smoke", "class", "paper"] = "paper"
+    profile: Literal["smoke", "class", "fine", "paper"] = "paper"
     data: str = "phantom"
     split: str = "patient"
     max_frames: Annotated[int, Field(ge=4)] | None = None
@@ -98,6 +102,10 @@ class Experiment(NetworkConfig):
     clip_limit: Annotated[float, Field(ge=0)] = 2.0
     tiles: Annotated[int, Field(ge=1, le=32)] = 8
     epochs: Annotated[int, Field(ge=1)] = 100
+    first_epochs: Annotated[int, Field(ge=0)] = 0
+    first_size: Annotated[int, Field(ge=16, le=2048, multiple_of=16)] = 64
+    members: Annotated[int, Field(ge=1, le=16)] = 1
+    start: str = ""
     batch: Annotated[int, Field(ge=1)] = 4
     parts: Annotated[int, Field(ge=1)] = 1
     accumulate: Annotated[int, Field(ge=1)] = 1
@@ -122,6 +130,14 @@ class Experiment(NetworkConfig):
             )
         return self
 
+    @model_validator(mode="after")
+    def _first_epochs_among_all(self):
+        if self.first_epochs >= self.epochs:
+            raise ValueError(f"first_epochs={self.first_epochs} leave none of {self.epochs} epochs for images of size")
+        if self.first_epochs and self.first_size > self.size:
+            raise ValueError(f"first_size={self.first_size} is above size={self.size}; choose a smaller one")
+        return self
+
     @field_validator("split")
     @classmethod
     def _a_kind_or_a_file(cls, split: str) -> str:
@@ -137,12 +153,22 @@ class Experiment(NetworkConfig):
         return cls.of(**{**PROFILES[profile].choices, "profile": profile, **changes})
 
     def fingerprint(self) -> str:
-        """SHA-256 of all choices: two experiments with one fingerprint are the same experiment."""
-        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()
+        """SHA-256 of all choices: two experiments with one fingerprint are the same experiment.
+
+        Choices that came later count only where they are made, so that runs of before keep their fingerprint.
+        """
+        chosen = self.model_dump()
+        for name in _LATER:
+            if chosen[name] == type(self).model_fields[name].default:
+                del chosen[name]
+        return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
     def name(self) -> str:
         """The name of the folder in `runs/` that this experiment gets, unique to it."""
         return f"{self.model}_{self.profile}_seed{self.seed}_{self.fingerprint()[:8]}"
+
+
+_LATER = ("first_epochs", "first_size", "members", "start")
 
 
 class Profile(NamedTuple):
@@ -178,9 +204,17 @@ PROFILES: Mapping[str, Profile] = {
         },
         seeds=(0, 1, 2), memory_mb=2500, seconds=105, dice=0.934,
     ),
+    "fine": Profile(
+        {
+            **_RECIPE, "width": 16, "size": 96, "epochs": 40, "first_epochs": 24, "first_size": 64, "batch": 16,
+            "parts": 2, "weight_decay": 1e-4, "precision": "auto",
+        },
+        seeds=(0, 1, 2), memory_mb=3000,
+    ),
     "paper": Profile({}, seeds=(0, 1, 2), memory_mb=12000),
 }  # fmt: skip
-"""smoke is for tests, class for a lesson on two cores, paper as published (the contract's own defaults): for a GPU."""
+"""smoke is for tests, class for a lesson on two cores, fine for the best of a quarter of an hour there, paper as
+published (the contract's own defaults): for a GPU."""
 
 
 def _sentence(contract: type[BaseModel], error: ValidationError) -> str:

@@ -78,6 +78,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def pinned(path: Path) -> str:
+    """A file's name with the beginning of its SHA-256, `FILE#CHECKSUM`: how an experiment keeps which file it meant."""
+    return f"{path}#{sha256(path)[:16]}"
+
+
 @contextmanager
 def locked(folder: Path, patience: float = 5.0) -> Iterator[None]:
     """Hold `folder` as its only writer; the system lets go of the lock when the process ends, however it ends.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lvseg import blocks
 from lvseg.backend import KerasTensor, keras, layers
 from lvseg.experiment import NetworkConfig
@@ -27,6 +29,19 @@ def build(config: NetworkConfig) -> keras.Model:
     logits = blocks.convolution(x, 1, 1, "convolution")
     probability = layers.Activation("sigmoid", dtype="float32", name="probability")(logits)
     return keras.Model(inputs, probability, name=config.model)
+
+
+def mean(networks: Sequence[keras.Model]) -> keras.Model:
+    """An ensemble as one network: the mean of the probabilities that `networks` of one kind of image give."""
+    if len(networks) == 1:
+        return networks[0]
+    inputs = keras.Input(networks[0].input_shape[1:], name="image")
+    parts = [_renamed(network, f"{network.name}_{number}")(inputs) for number, network in enumerate(networks, 1)]
+    return keras.Model(inputs, layers.Average(name="probability")(parts), name=f"{networks[0].name}_ensemble")
+
+
+def _renamed(network: keras.Model, name: str) -> keras.Model:
+    return keras.Model(network.input, network.output, name=name)
 
 
 def blueprint(config: NetworkConfig) -> keras.Model:

@@ -24,6 +24,7 @@ from lvseg import cli, files
 from lvseg.data.splits import Split
 from lvseg.errors import DataError
 from lvseg.experiment import Experiment
+from lvseg.inference.segmenter import SHIPPED
 from lvseg.phantom.heart import sample_patient
 from lvseg.phantom.scanner import render
 from lvseg.training.folder import OUTPUTS, RECEIPT
@@ -279,6 +280,34 @@ def test_a_run_predicts_the_masks_that_it_was_scored_by(lvseg, run_folder, label
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("run of the command line")
+def test_a_run_begins_with_the_network_of_another(run_folder, labelme, tmp_path):
+    """Its size and kind too; only what is said differs."""
+    options = ("--profile", "smoke", "--data", f"labelme:{labelme}", "-s", "epochs=1", "--from", run_folder)
+    done = in_a_process("train", "--out", tmp_path / "next", *options)
+    assert done.returncode == 0, done.stderr
+    first, second = (files.read_json(folder / "experiment.json") for folder in (run_folder, tmp_path / "next"))
+    changed = {name for name in first if first[name] != second[name]}
+    assert changed == {"start", "clahe"} and second["start"].startswith(str(run_folder / "weights.keras#"))
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("run of the command line")
+def test_two_networks_predict_together(lvseg, run_folder, tmp_path):
+    """The shipped one knows nothing but hearts; an untrained one that is sure of nothing changes its contour."""
+    cv2.imwrite(str(tmp_path / "frame.png"), render(sample_patient(3, "adult"), 0).image)
+    pairs = {"shipped": [SHIPPED], "both": [SHIPPED, run_folder], "twice": [SHIPPED, SHIPPED]}
+    masks = {}
+    for name, weights in pairs.items():
+        options = [text for path in weights for text in ("--weights", path)]
+        status, out, _ = lvseg("predict", *options, "--out", tmp_path / name, tmp_path / "frame.png")
+        assert status == 0 and "1 frames segmented" in out
+        masks[name] = cv2.imread(str(tmp_path / name / "frame_mask.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(masks["twice"], masks["shipped"])
+    assert (masks["both"] != masks["shipped"]).any()
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("run of the command line")
 def test_predict_keeps_the_good_and_names_the_bad(lvseg, run_folder, tmp_path):
     cv2.imwrite(str(tmp_path / "good.png"), np.full((50, 40), 90, np.uint8))
     (tmp_path / "[b]bad\x1b.png").write_bytes(b"\x89PNG")
@@ -352,7 +381,7 @@ REPRODUCE = ("reproduce", "--profile", "smoke", "--out", "OUT")
     ("arguments", "parts"),
     [
         ((*TRAIN, "--model", "vnet"), ["model='vnet'", "unet"]),
-        ((*TRAIN, "--profile", "huge"), ["'huge'", "smoke, class, paper"]),
+        ((*TRAIN, "--profile", "huge"), ["'huge'", "smoke, class, fine, paper"]),
         ((*TRAIN, "--data", "mri:DIR"), ["'mri:", "labelme:DIR"]),
         ((*TRAIN, "--data", "labelme"), ["'labelme'", "labelme:DIR"]),
         ((*TRAIN, "--data", "labelme:DIR/nowhere"), ["nowhere", "no such folder"]),
@@ -383,6 +412,8 @@ REPRODUCE = ("reproduce", "--profile", "smoke", "--out", "OUT")
         (("data", "split", "images:DIR", "OUT"), ["can't be split by patient"]),
         ((*TRAIN, "--set", "split=DIR/list.json"), ["list.json"]),
         ((*TRAIN, "--set", "split=DIR/gone.json"), ["gone.json", "lvseg data split"]),
+        ((*TRAIN, "--from", "DIR"), ["DIR", "no valid receipt"]),
+        ((*TRAIN, "--set", "start=DIR/gone.keras"), ["gone.keras", "weights.keras of a finished run"]),
         (("evaluate", "DIR"), ["DIR", "receipt"]),
         (("evaluate", "DIR/nowhere"), ["nowhere"]),
         (("evaluate", "DIR/a.png"), ["a.png"]),

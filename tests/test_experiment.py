@@ -41,6 +41,23 @@ def test_a_batch_has_to_divide_into_its_parts():
         Experiment.of_profile("class", batch=8, parts=3)
 
 
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        ({"first_epochs": 24}, "first_epochs=24 leave none of 24 epochs"),
+        ({"first_epochs": 2, "first_size": 128}, "first_size=128 is above size=64"),
+    ],
+)
+def test_first_epochs_are_some_of_all_and_no_larger(choices, said):
+    with pytest.raises(ConfigError, match=said):
+        Experiment.of_profile("class", **choices)
+
+
+@pytest.mark.parametrize("later", [{"first_epochs": 1}, {"members": 2}, {"start": "x.keras"}])
+def test_a_choice_that_came_later_makes_another_experiment(later):
+    assert Experiment.of_profile("smoke", **later).fingerprint() != Experiment.of_profile("smoke").fingerprint()
+
+
 @pytest.mark.parametrize("split", ["doctor", "gone.txt", "x.json#12"])
 def test_a_split_that_does_not_exist_is_refused_before_any_data_is_read(split):
     with pytest.raises(ConfigError, match="choose patient, frame, own, or a file"):

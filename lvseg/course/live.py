@@ -82,6 +82,8 @@ class Watch:
         started, epoch = time.monotonic(), len(history)
         masks = list(Segmenter(network.predict_on_batch, self.experiment).masks(self._images))
         dice = [metrics.dice(mask, truth) for mask, truth in zip(masks, self._truths, strict=True)]
+        if epoch == 1:
+            self.dice.clear()  # of an ensemble another network begins
         self.dice.append((epoch, float(np.mean(dice))))
         if started < self._due and epoch < self.experiment.epochs:
             return

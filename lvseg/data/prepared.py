@@ -19,7 +19,7 @@ import numpy as np
 from lvseg import clahe, files, machine, masks, readers
 from lvseg.data import plausible, splits
 from lvseg.data.source import open_source
-from lvseg.errors import DataError, DataWarning
+from lvseg.errors import ConfigError, DataError, DataWarning
 from lvseg.experiment import Experiment
 from lvseg.readers.record import Frame
 
@@ -32,25 +32,33 @@ class Arrays:
     """Preprocessed frames, uint8 (n, size, size); a mask holds the share of each pixel that is LV, 0..255.
 
     They lie in a file and are read from it as they are used, so that they needn't fit in memory. rows: which of the
-    kept frames these are, in their order; all of them where None.
+    kept frames these are, in their order; all of them where None. size: to which they are made smaller as they are
+    used; as they were kept where None.
     """
 
     image: np.ndarray
     mask: np.ndarray
     rows: np.ndarray | None = None
+    size: int | None = None
 
     def __len__(self) -> int:
         return len(self.image) if self.rows is None else len(self.rows)
 
     @property
+    def edge(self) -> int:
+        """The height and width of a frame as it is used."""
+        return self.size or self.image.shape[1]
+
+    @property
     def nbytes(self) -> int:
         """What the frames and masks take in memory."""
-        return 2 * len(self) * self.image[:1].nbytes
+        return 2 * len(self) * self.edge**2
 
     def pick(self, chosen: Any) -> tuple[np.ndarray, np.ndarray]:
         """The chosen frames (an index, a slice or an array of indices below `len`) and their masks."""
         kept = chosen if self.rows is None else self.rows[chosen]
-        return self.image[kept], self.mask[kept]
+        image, mask = self.image[kept], self.mask[kept]
+        return (image, mask) if self.size is None else (_smaller(image, self.size), _smaller(mask, self.size))
 
     def sha256(self) -> str:
         """The SHA-256 of all pixels, the images' first, in hexadecimal."""
@@ -64,6 +72,13 @@ class Arrays:
         """The chosen frames as they are: images with their `channels`, and labels."""
         image, mask = self.pick(chosen)
         return to_network(image, channels), to_network(mask, 1)
+
+
+def _smaller(pictures: np.ndarray, size: int) -> np.ndarray:
+    """One picture, or several along the first axis, uint8 (..., size, size)."""
+    if pictures.ndim == 2:
+        return cv2.resize(pictures, (size, size), interpolation=cv2.INTER_AREA)
+    return np.stack([_smaller(picture, size) for picture in pictures])
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,13 +143,22 @@ def _without(split: splits.Split, bad: Mapping[str, str]) -> splits.Split:
 def settled(experiment: Experiment) -> Experiment:
     """The experiment with nothing left to the machine or to a file's later content; a settled one stays as it is.
 
-    `precision=auto` becomes what this processor is fastest in, a split's file gets its checksum. Raises
-    `lvseg.ConfigError` where there is no such file.
+    `precision=auto` becomes what this processor is fastest in, the files of a split and of weights to start with get
+    their checksums. Raises `lvseg.ConfigError` where there is no such file.
     """
-    changes = {"split": splits.pinned(experiment.split)}
+    changes = {"split": splits.pinned(experiment.split), "start": _pinned_start(experiment.start)}
     if experiment.precision == "auto":
         changes["precision"] = machine.fastest_precision()
     return Experiment.of(**{**experiment.model_dump(), **changes})
+
+
+def _pinned_start(start: str) -> str:
+    if not start or "#" in start:
+        return start
+    path = Path(start).expanduser().resolve()
+    if path.suffix != ".keras" or not path.is_file():
+        raise ConfigError(f"start={start!r} can't be used: name the weights.keras of a finished run")
+    return files.pinned(path)
 
 
 def arrays_of(frames: Sequence[Frame], experiment: Experiment) -> Arrays:

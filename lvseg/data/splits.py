@@ -132,7 +132,7 @@ def pinned(split: str) -> str:
         raise ConfigError(
             f"split={split!r} can't be used: choose {', '.join(SPLITS)}, or a file that `lvseg data split` wrote"
         )
-    return f"{path}#{files.sha256(path)[:16]}"
+    return files.pinned(path)
 
 
 def choose(frames: Sequence[Frame], experiment: Experiment) -> Split:

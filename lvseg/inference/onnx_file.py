@@ -28,12 +28,9 @@ def to_onnx(network: keras.Model, path: Path) -> None:
     `lvseg.ConfigError` for a layer of another kind.
     """
     graph = _Graph()
-    graph.add("Transpose", ["image"], _name(network.input), perm=[0, 3, 1, 2])
-    for depth in sorted(network._nodes_by_depth, reverse=True):
-        for node in network._nodes_by_depth[depth]:
-            if node.input_tensors:
-                graph.write(node.operation, [_name(tensor) for tensor in node.input_tensors], _name(node.outputs[0]))
-    graph.add("Transpose", [_name(network.output)], "probability", perm=[0, 2, 3, 1])
+    graph.add("Transpose", ["image"], "first", perm=[0, 3, 1, 2])
+    graph.network(network, "first", "last")
+    graph.add("Transpose", ["last"], "probability", perm=[0, 2, 3, 1])
     ends = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *tensor.shape[1:]])
         for name, tensor in (("image", network.input), ("probability", network.output))
@@ -45,12 +42,8 @@ def to_onnx(network: keras.Model, path: Path) -> None:
         temporary.write_bytes(model.SerializeToString())
 
 
-def _name(tensor: KerasTensor) -> str:
-    return f"keras_{tensor.name}"  # the network's own input may be called "image" too
-
-
 class _Graph:
-    """The nodes and constants of an ONNX graph; tensors go by the names `_name` gives them."""
+    """The nodes and constants of an ONNX graph, whose tensors have names."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -64,8 +57,24 @@ class _Graph:
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values, dtype), name))
         return name
 
+    def network(self, network: keras.Model, source: str, target: str) -> None:
+        """All layers of a network, from the tensor `source` to the tensor `target`."""
+        place = len(self.nodes)  # an ensemble holds tensors of one name in each of its networks
+        ends = {network.input.name: source, network.output.name: target}
+
+        def name(tensor: KerasTensor) -> str:
+            return ends.get(tensor.name, f"keras_{place}_{tensor.name}")
+
+        for depth in sorted(network._nodes_by_depth, reverse=True):
+            for node in network._nodes_by_depth[depth]:
+                if node.input_tensors:
+                    self.write(node.operation, [name(tensor) for tensor in node.input_tensors], name(node.outputs[0]))
+
     def write(self, layer: keras.layers.Layer, inputs: list[str], output: str) -> None:
-        """One layer; an activation inside it becomes a node of its own."""
+        """One layer; an activation inside it becomes a node of its own, a network within the network its layers."""
+        if isinstance(layer, keras.Model):
+            self.network(layer, inputs[0], output)
+            return
         linear = getattr(layer, "activation", None) in (None, keras.activations.linear)
         writer = next((writer for kind, writer in _WRITERS.items() if type(layer) is kind), None)
         if writer is None or (not linear and layer.activation not in _ACTIVATIONS):
@@ -154,6 +163,7 @@ _WRITERS: dict[type, _Writer] = {
     layers.Activation: _plain("Identity"),
     layers.Identity: _plain("Identity"),
     layers.Add: _plain("Sum"),
+    layers.Average: _plain("Mean"),
     layers.Multiply: _plain("Mul"),
     layers.Concatenate: _plain("Concat", axis=1),
     layers.MaxPooling2D: _pooling,

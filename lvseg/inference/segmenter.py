@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, tee
 from pathlib import Path
 
 import cv2
@@ -67,6 +67,27 @@ class Segmenter:
         """For each uint8 (height, width) image, its bool mask: True inside the LV endocardium."""
         for probability in self.probabilities(images):
             yield probability > self.experiment.threshold
+
+
+class Ensemble(Segmenter):
+    """Several segmenters as one: the mean of their probabilities at native resolution, and the first one's threshold.
+
+    They may work at different sizes, with different preprocessing.
+    """
+
+    def __init__(self, members: Sequence[Segmenter]):
+        super().__init__(members[0].forward, members[0].experiment)
+        self.members = members
+
+    def probabilities(self, images: Iterable[np.ndarray], batch: int = 16) -> Iterator[np.ndarray]:
+        """As `Segmenter.probabilities`."""
+        for each in self._by_member(images, batch):
+            yield np.mean(each, axis=0)
+
+    def _by_member(self, images: Iterable[np.ndarray], batch: int) -> Iterator[tuple[np.ndarray, ...]]:
+        copies = tee(images, len(self.members))
+        pairs = zip(self.members, copies, strict=True)
+        return zip(*(member.probabilities(images, batch) for member, images in pairs), strict=True)
 
 
 _REMEDY = (

@@ -95,8 +95,11 @@ class OneDevice:
         return Resident(*(ops.convert_to_tensor(np.asarray(side)) for side in arrays.pick(slice(None))))
 
     def copy(self, network: keras.Model, experiment: Experiment) -> keras.Model:
-        """The network to train in place of `network`: itself, unless that holds the mean of several epochs' weights."""
-        return _copy(network, experiment) if experiment.average else network
+        """The network to train in place of `network`: itself, unless that holds the mean of several epochs' weights, or
+        the experiment's images are of another size than its own.
+        """
+        alike = network.input_shape[1] == experiment.size and not experiment.average
+        return network if alike else _copy(network, experiment)
 
     def epoch(
         self, trainer: keras.Model, arrays: Arrays, experiment: Experiment, epoch: int, first_step: int = 0

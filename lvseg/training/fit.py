@@ -6,8 +6,9 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -18,7 +19,7 @@ from lvseg.errors import ConfigError, DataError
 from lvseg.experiment import Experiment
 from lvseg.training import devices
 from lvseg.training.folder import HISTORY
-from lvseg.training.state import History, Say, keep, resume
+from lvseg.training.state import History, Say, keep, restore, resume
 
 EachEpoch = Callable[[keras.Model, History], None]
 """Called after each epoch with the network as it is then, and the history."""
@@ -39,57 +40,119 @@ def fit(
     """
     _check(arrays)
     devices.prepare(experiment, say)
-    started = time.monotonic()
-    size = min(experiment.batch, len(arrays))
-    steps = len(arrays) // size
-    place = devices.choose(experiment, size)
+    identity = f"{experiment.fingerprint()} {arrays.sha256()} {keras.backend.backend()}"
+    progress = resume(folder, identity, say)
+    started, due = time.monotonic() - progress.seconds, 0.0
     keras.utils.set_random_seed(experiment.seed)
     with precision_of(experiment):
         network = networks.build(experiment)
-        with place.scope():
-            trained = place.copy(network, experiment)
-            trainer = trainer_of(trained, experiment, size, steps)
-    identity = f"{experiment.fingerprint()} {arrays.sha256()} {keras.backend.backend()}"
-    variables = [
-        *trained.variables,
-        *trainer.optimizer.variables,
-        *(network.variables if trained is not network else ()),
-    ]
-    progress = resume(folder, identity, variables, say)
-    started -= progress.seconds
-    say(f"{folder.name}: {network.count_params():,} parameters, {steps} steps an epoch on {place}; {progress}")
-
-    due, kept = 0.0, place.keep(arrays, experiment)
-    for epoch in range(len(progress.history) + 1, experiment.epochs + 1):
-        for found in place.epoch(trainer, kept, experiment, epoch, first_step=len(progress.losses)):
-            _check_finite(found, f"epoch {epoch}", len(progress.losses), experiment, folder)
-            progress.losses.extend(found)
-            if not due:
-                machine.release_memory()  # that compiling the first step took
-            if time.monotonic() > due:
-                progress.seconds = time.monotonic() - started
-                due = keep(folder, identity, variables, progress)
-        _follow(network, trained, 4 / (epoch + 3) if experiment.average else 1.0)
-        row = progress.end_epoch(time.monotonic() - started)
-        files.write_text(folder / HISTORY, pd.DataFrame(progress.history).to_csv(index=False))
-        say(f"{folder.name}: epoch {epoch}/{experiment.epochs}  loss {row['loss']:.4f}  {row['seconds']:.1f} s")
-        if each_epoch is not None:
-            each_epoch(network, progress.history)
-            machine.release_memory()
-        started = time.monotonic()
-    keep(folder, identity, variables, progress)  # what follows may be killed too
+    if experiment.start:
+        _begin_with(network, experiment)
+    for stage in stages(experiment):
+        if progress.epoch > stage.last:
+            continue  # the state is of the next one, which began with what this one ended with
+        learner = _Learner(network, stage.experiment, arrays)
+        if progress.epoch >= stage.first:
+            restore(folder, learner.variables)
+        say(f"{folder.name}: {learner}; {progress}")
+        for epoch in range(len(progress.history) + 1, stage.last + 1):
+            for found in learner.steps(epoch, first_step=len(progress.losses)):
+                _check_finite(found, f"epoch {epoch}", len(progress.losses), experiment, folder)
+                progress.losses.extend(found)
+                if not due:
+                    machine.release_memory()  # that compiling the first step took
+                if time.monotonic() > due:
+                    progress.seconds = time.monotonic() - started
+                    due = keep(folder, identity, learner.variables, progress)
+            learner.follow(4 / (epoch - stage.first + 4) if experiment.average else 1.0)
+            row = progress.end_epoch(time.monotonic() - started)
+            files.write_text(folder / HISTORY, pd.DataFrame(progress.history).to_csv(index=False))
+            say(f"{folder.name}: epoch {epoch}/{experiment.epochs}  loss {row['loss']:.4f}  {row['seconds']:.1f} s")
+            if each_epoch is not None:
+                each_epoch(network, progress.history)
+                machine.release_memory()
+            started = time.monotonic()
+        due = 0.0
+    keep(folder, identity, learner.variables, progress)  # what follows may be killed too
     return network
 
 
-def _follow(network: keras.Model, trained: keras.Model, share: float) -> None:
-    """Move the weights of `network` towards those of its trained copy, by `share` of the way.
-
-    With a share of 4 / (epoch + 3) they are a mean of all epochs so far in which the last quarter of them weighs two
-    thirds: polynomial-decay averaging with eta = 3 (O. Shamir, T. Zhang, ICML 2013). Batch statistics are averaged too.
+class Stage(NamedTuple):
+    """Epochs `first` to `last` of a training, with a schedule and a mean of weights of their own: an experiment of
+    so many epochs, on images of its size.
     """
-    if trained is not network:
-        pairs = zip(network.get_weights(), trained.get_weights(), strict=True)
-        network.set_weights([new + (1 - share) * (old - new) for old, new in pairs])
+
+    experiment: Experiment
+    first: int
+    last: int
+
+
+def stages(experiment: Experiment) -> list[Stage]:
+    """The experiment's `first_epochs`, if it has some, and the others."""
+    size, first, epochs = experiment.first_size, experiment.first_epochs, experiment.epochs
+    whole = {"first_epochs": 0}
+    others = experiment.model_copy(update={"epochs": epochs - first, **whole})
+    if not first:
+        return [Stage(others, 1, epochs)]
+    return [
+        Stage(experiment.model_copy(update={"epochs": first, "size": size, **whole}), 1, first),
+        Stage(others, first + 1, epochs),
+    ]
+
+
+class _Learner:
+    """`network` as a stage's experiment trains it: itself or a copy, on its images, compiled and on its devices."""
+
+    def __init__(self, network: keras.Model, experiment: Experiment, arrays: prepared.Arrays):
+        self.network, self.experiment = network, experiment
+        size = min(experiment.batch, len(arrays))
+        self.steps_per_epoch = len(arrays) // size
+        self.place = devices.choose(experiment, size)
+        with precision_of(experiment), self.place.scope():
+            self.trained = self.place.copy(network, experiment)
+            self.trainer = trainer_of(self.trained, experiment, size, self.steps_per_epoch)
+        smaller = arrays if arrays.edge == experiment.size else replace(arrays, size=experiment.size)
+        self.arrays = self.place.keep(smaller, experiment)
+
+    def __str__(self) -> str:
+        edge = self.experiment.size
+        parameters = f"{self.network.count_params():,} parameters"
+        return f"{parameters}, {self.steps_per_epoch} steps an epoch of {edge}x{edge} pixels on {self.place}"
+
+    @property
+    def variables(self) -> list:
+        """Everything that the next step depends on, and the network that follows."""
+        followers = self.network.variables if self.trained is not self.network else ()
+        return [*self.trained.variables, *self.trainer.optimizer.variables, *followers]
+
+    def steps(self, epoch: int, first_step: int) -> Iterator[list[float]]:
+        """Take an epoch's steps; their losses, each time the weights are again in `variables`."""
+        return self.place.epoch(self.trainer, self.arrays, self.experiment, epoch, first_step)
+
+    def follow(self, share: float) -> None:
+        """Move the network's weights towards those of its trained copy, by `share` of the way.
+
+        With a share of 4 / (epoch + 3) they are a mean of all epochs so far in which the last quarter of them weighs
+        two thirds: polynomial-decay averaging with eta = 3 (O. Shamir, T. Zhang, ICML 2013). Batch statistics are
+        averaged too.
+        """
+        if self.trained is not self.network:
+            pairs = zip(self.network.get_weights(), self.trained.get_weights(), strict=True)
+            self.network.set_weights([new + (1 - share) * (old - new) for old, new in pairs])
+
+
+def _begin_with(network: keras.Model, experiment: Experiment) -> None:
+    """Give the network the weights that the experiment starts with; raises `lvseg.DataError` where they don't fit."""
+    path, checksum = experiment.start.rsplit("#", 1)
+    if not files.sha256(Path(path)).startswith(checksum):
+        raise DataError(f"{path}: isn't what the experiment was made to start with; restore it, or name it anew")
+    try:
+        network.load_weights(path)
+    except Exception as error:  # Keras and h5py raise many types
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"{path}: doesn't fit {experiment.model} of width {experiment.width} ({reason}); make the same choices"
+        ) from None
 
 
 def _check(arrays: prepared.Arrays) -> None:

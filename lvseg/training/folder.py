@@ -5,6 +5,7 @@ No other module names a file of a run. A folder of runs has a plan beside them.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import pandas as pd
 from lvseg import files
 from lvseg.data.prepared import Prepared
 from lvseg.errors import ConfigError, DataError
-from lvseg.experiment import Experiment
+from lvseg.experiment import Experiment, NetworkConfig
 from lvseg.inference.segmenter import Precision, Segmenter
 
 EXPERIMENT, SPLIT = "experiment.json", "split.json"
@@ -29,8 +30,8 @@ OUTPUTS = (EXPERIMENT, SPLIT, HISTORY, KERAS, ONNX, SCORES, MASKS)
 """What a finished run's folder holds besides the receipt, which has a checksum of each."""
 RECEIPT = "receipt.json"
 """The only proof that a run is done, written as its last act."""
-STATE = "state.npz"
-"""While it trains: what a killed training goes on from."""
+STATE, MEMBER = "state.npz", "member_"
+"""While it trains: what a killed training goes on from, of an ensemble in a folder for each network."""
 LOG = "log.txt"
 """Each start, each epoch, and how the start ended. A start without an end was killed."""
 PARAMETERS, NOTEBOOK = "parameters.json", "notebook.ipynb"
@@ -49,6 +50,13 @@ def write_receipt(folder: Path, data: Prepared, facts: Mapping[str, Any]) -> dic
     }
     files.write_json(folder / RECEIPT, receipt)
     return receipt
+
+
+def tidy(folder: Path) -> None:
+    """Remove what a finished run no longer needs."""
+    (folder / STATE).unlink(missing_ok=True)
+    for member in folder.glob(f"{MEMBER}*"):
+        shutil.rmtree(member)
 
 
 def read_receipt(folder: Path) -> dict[str, Any] | None:
@@ -80,6 +88,15 @@ def experiment_in(folder: Path) -> Experiment | None:
         return Experiment.of(**files.read_json(path))
     except (ConfigError, TypeError) as error:
         raise DataError(f"{path}: is of an lvseg with other choices ({error}); train that experiment anew") from None
+
+
+def network_of(folder: Path) -> dict[str, Any]:
+    """The choices by which another experiment has the network of a finished run, and starts with its weights.
+
+    Raises `lvseg.DataError` where the run isn't finished.
+    """
+    experiment = Run.load(folder).experiment
+    return {**experiment.model_dump(include=set(NetworkConfig.model_fields)), "start": str(folder / KERAS)}
 
 
 def segmenter(folder: Path, precision: Precision = "float32") -> Segmenter:

@@ -12,17 +12,18 @@ import importlib
 import os
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lvseg import evaluation, files, machine
+from lvseg import evaluation, files, machine, networks
 from lvseg.backend import keras
-from lvseg.data.prepared import Prepared
+from lvseg.data.prepared import Arrays, Prepared
 from lvseg.errors import DataError
+from lvseg.experiment import Experiment
 from lvseg.inference import onnx_file
 from lvseg.inference.segmenter import Segmenter
 from lvseg.training import folder as names
@@ -40,7 +41,7 @@ def train(data: Prepared, folder: Path, say: Say = print, each_epoch: EachEpoch 
     """
     with files.locked(folder):
         if (done := names.valid_receipt(folder, data)) is not None:
-            (folder / names.STATE).unlink(missing_ok=True)  # where a kill came between the two
+            names.tidy(folder)  # where a kill came between the two
             say(f"{folder.name}: done before, kept")
             return done
         if names.experiment_in(folder) not in (None, data.experiment):
@@ -76,7 +77,13 @@ def _train(data: Prepared, folder: Path, say: Say, each_epoch: EachEpoch | None)
     files.write_json(folder / names.EXPERIMENT, experiment.model_dump())
     data.split.save(folder / names.SPLIT)
 
-    network = in_float32(fit(data.arrays, experiment, folder, say, each_epoch), experiment)
+    trained, history = zip(
+        *(_member(data.arrays, member, folder / name, say, each_epoch) for name, member in _members(experiment)),
+        strict=True,
+    )
+    network = networks.mean(trained)
+    if len(history) > 1:
+        files.write_text(folder / names.HISTORY, _together(history).to_csv(index=False))
     machine.release_memory()  # that the compiled step took
     started = time.monotonic()
     with files.atomic(folder / names.KERAS) as temporary:
@@ -102,8 +109,32 @@ def _train(data: Prepared, folder: Path, say: Say, each_epoch: EachEpoch | None)
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
     receipt = names.write_receipt(folder, data, facts)
-    (folder / names.STATE).unlink(missing_ok=True)
+    names.tidy(folder)
     return receipt
+
+
+def _members(experiment: Experiment) -> list[tuple[str, Experiment]]:
+    """The experiment of each network of an ensemble, and the folder in the run's own that its training is kept in."""
+    if experiment.members == 1:
+        return [("", experiment)]
+    first = experiment.seed * experiment.members
+    alone = [experiment.model_copy(update={"members": 1, "seed": first + k}) for k in range(experiment.members)]
+    return [(f"{names.MEMBER}{k}", member) for k, member in enumerate(alone, 1)]
+
+
+def _member(
+    arrays: Arrays, experiment: Experiment, folder: Path, say: Say, each_epoch: EachEpoch | None
+) -> tuple[keras.Model, pd.DataFrame]:
+    """A trained network and its history."""
+    folder.mkdir(exist_ok=True)
+    network = in_float32(fit(arrays, experiment, folder, say, each_epoch), experiment)
+    return network, pd.read_csv(folder / names.HISTORY)
+
+
+def _together(histories: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The mean loss of several trainings by epoch, and the seconds that all of them took."""
+    epochs = pd.concat(histories).groupby("epoch", as_index=False)
+    return epochs.agg({"loss": "mean", "seconds": "sum"})
 
 
 def environment() -> dict[str, Any]:

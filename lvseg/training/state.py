@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,11 @@ class Progress:
         self.history, self.losses, self.seconds = [*self.history, row], [], 0.0
         return row
 
+    @property
+    def epoch(self) -> int:
+        """The epoch that the last step was of, from 1; 0 before the first step."""
+        return len(self.history) + bool(self.losses)
+
     def __str__(self) -> str:
         if not self.history and not self.losses:
             return "compiling the first step"
@@ -54,18 +60,29 @@ def keep(folder: Path, identity: str, variables: list, progress: Progress) -> fl
     return time.monotonic() + _SHARE * (time.monotonic() - started)
 
 
-def resume(folder: Path, identity: str, variables: list, say: Say) -> Progress:
-    """Load the state that a killed training of the same identity left into `variables`; how far it was."""
+def resume(folder: Path, identity: str, say: Say) -> Progress:
+    """How far a killed training of the same identity was; `restore` loads what it left."""
     path = folder / STATE
+    if not path.exists():
+        return Progress()
+    with _opened(path) as state:
+        if str(state["identity"]) != identity:
+            say(f"{folder.name}: {path.name} is of other choices, data or backend; training from the beginning")
+            return Progress()
+        return Progress(**json.loads(str(state["progress"])))
+
+
+def restore(folder: Path, variables: list) -> None:
+    """Load the state that a killed training left into `variables`, as they were given to `keep`."""
+    with _opened(folder / STATE) as state:
+        for i, variable in enumerate(variables):
+            variable.assign(state[f"v{i}"])
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with np.load(path) as state:
-            if str(state["identity"]) != identity:
-                say(f"{folder.name}: {path.name} is of other choices, data or backend; training from the beginning")
-                return Progress()
-            for i, variable in enumerate(variables):
-                variable.assign(state[f"v{i}"])
-            return Progress(**json.loads(str(state["progress"])))
-    except FileNotFoundError:
-        return Progress()
+            yield state
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: can't be read ({error}); remove it to train from the beginning") from None

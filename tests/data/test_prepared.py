@@ -210,3 +210,15 @@ def test_a_split_file_that_is_gone_is_refused_before_any_data_is_read(tmp_path):
 def test_a_settled_experiment_stays_as_it_is():
     settled = prepared.settled(Experiment.of_profile("class", precision="auto"))
     assert prepared.settled(settled) == settled and settled.precision != "auto"
+
+
+def test_arrays_are_made_smaller_as_they_are_used():
+    """By the mean of each two by two pixels; a frame alone, some, and all of them."""
+    image = np.arange(5 * 4 * 4, dtype=np.uint8).reshape(5, 4, 4) * 3
+    whole = prepared.Arrays(image, image[:, ::-1], np.array([4, 0, 2]))
+    small = replace(whole, size=2)
+    assert (whole.edge, small.edge, small.nbytes) == (4, 2, 3 * 2 * 4)
+    for chosen in (1, [0, 2], slice(None)):
+        for found, kept in zip(small.pick(chosen), whole.pick(chosen), strict=True):
+            blocks = kept.reshape(*kept.shape[:-2], 2, 2, 2, 2).mean((-3, -1))
+            np.testing.assert_allclose(found, blocks, atol=0.51)

@@ -15,7 +15,7 @@ from lvseg import files, machine
 from lvseg.backend import keras
 from lvseg.errors import ConfigError, DataError
 from lvseg.inference import onnx_file
-from lvseg.inference.segmenter import SHIPPED, Segmenter
+from lvseg.inference.segmenter import SHIPPED, Ensemble, Segmenter
 from lvseg.readers import open_path
 from lvseg.training.folder import segmenter
 from tests.inference.support import EXPERIMENT, SIZE, TRUTH, dice, grey, threshold_network
@@ -32,6 +32,22 @@ def test_frames_go_through_the_network_in_batches():
     masks = list(Segmenter(forward, EXPERIMENT).masks(iter(images)))
     assert sizes == [16, 4]
     assert [mask.shape for mask in masks] == [image.shape for image in images] and all(mask.all() for mask in masks)
+
+
+def test_an_ensemble_averages_what_its_members_say_of_an_image(tmp_path):
+    """0.9 and 0.3 are 0.6, which is above a half; a member of another size has a say in the same pixels."""
+
+    def saying(value):
+        return lambda images: np.full((*images.shape[:3], 1), value, np.float32)
+
+    other_size = EXPERIMENT.model_copy(update={"size": 2 * SIZE})
+    members = [Segmenter(saying(0.9), EXPERIMENT), Segmenter(saying(0.3), other_size)]
+    images = [np.zeros((30 + i, 40), np.uint8) for i in range(20)]
+    found = list(Ensemble(members).probabilities(iter(images)))
+    assert [each.shape for each in found] == [image.shape for image in images]
+    assert all(np.allclose(each, 0.6) for each in found)
+    assert all(mask.all() for mask in Ensemble(members).masks(images))
+    assert not any(mask.any() for mask in Ensemble([members[1], members[1]]).masks(images))
 
 
 def save(folder: Path, network: keras.Model, ending: str = ".keras") -> Path:

@@ -15,7 +15,8 @@ from lvseg.data.prepared import prepare
 from lvseg.errors import ConfigError, DataError
 from lvseg.experiment import Experiment
 from lvseg.inference.segmenter import Segmenter
-from lvseg.training.folder import LOG, OUTPUTS, RECEIPT, Run
+from lvseg.training.fit import fit
+from lvseg.training.folder import LOG, OUTPUTS, RECEIPT, Run, network_of, segmenter
 from lvseg.training.run import train
 from tests.support import eagerly
 from tests.training.support import TINY
@@ -116,3 +117,74 @@ def test_the_log_says_how_each_start_ended(finished):
     assert sum("epoch 2/3" in line for line in lines) == 1
     assert receipt["starts"] == 1 and receipt["seed"] == 0
     assert receipt["environment"]["processor"] and receipt["environment"][receipt["environment"]["backend"]]
+
+
+@pytest.mark.slow
+def test_an_ensemble_is_one_run_of_several_networks(tmp_path):
+    """Two networks of the seeds 2 and 3: its file gives the mean of what each of them gives by itself."""
+    data = prepare(Experiment.of_profile("smoke", **TINY, members=2, seed=1))
+    folder = tmp_path / "run"
+    receipt = train(data, folder, lambda line: None)
+    assert {path.name for path in folder.iterdir()} == {*OUTPUTS, RECEIPT, LOG, ".lock"}
+    images = np.random.default_rng(0).random((3, 32, 32, 1), np.float32)
+    alone = []
+    for seed in (2, 3):
+        one = data.experiment.model_copy(update={"members": 1, "seed": seed})
+        alone.append(fit(data.arrays, one, tmp_path / str(seed), lambda line: None))
+    expected = np.mean([network.predict_on_batch(images) for network in alone], axis=0)
+    assert np.abs(expected - alone[0].predict_on_batch(images)).max() > 1e-3  # the two differ
+    together = keras.saving.load_model(folder / "weights.keras", compile=False)
+    np.testing.assert_allclose(together.predict_on_batch(images), expected, atol=1e-6)
+    np.testing.assert_allclose(segmenter(folder).forward(images), expected, atol=1e-4)
+    assert receipt["parameters"] == sum(network.count_params() for network in alone)
+    histories = [pd.read_csv(tmp_path / str(seed) / "history.csv") for seed in (2, 3)]
+    mean = (histories[0].loss + histories[1].loss) / 2
+    np.testing.assert_allclose(pd.read_csv(folder / "history.csv").loss, mean)
+    assert train(data, folder, lambda line: None) == receipt
+
+
+@pytest.mark.slow
+def test_an_ensemble_goes_on_with_the_network_that_was_killed(tmp_path):
+    data, folder = prepare(Experiment.of_profile("smoke", **TINY, members=2)), tmp_path / "run"
+
+    class Stopped(Exception):
+        pass
+
+    starts = []
+
+    def stop_in_the_second(network, history):
+        starts.append(len(history))
+        if starts.count(1) == 2:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train(data, folder, lambda line: None, stop_in_the_second)
+    assert starts == [1, 2, 1]
+    seen = []
+    train(data, folder, lambda line: None, lambda network, history: seen.append(len(history)))
+    assert seen == [1, 2]  # the first network's two epochs aren't trained again, the second's first wasn't kept whole
+    whole = train(data, tmp_path / "whole", lambda line: None)
+    scores = [(path / "frames.csv").read_bytes() for path in (folder, tmp_path / "whole")]
+    assert scores[0] == scores[1] and whole["starts"] == 1
+
+
+@pytest.mark.slow
+def test_a_run_starts_from_another(finished, tmp_path):
+    """With its network, and at rate 0 with its masks, whatever profile the choices come from."""
+    _, first, _, _ = finished
+    choices = {**network_of(first), **{name: TINY[name] for name in ("max_frames", "batch")}, "epochs": 1, "rate": 0}
+    data = prepare(Experiment.of_profile("smoke", **choices))
+    assert data.experiment.start.startswith(str(first / "weights.keras#"))
+    train(data, tmp_path / "second", lambda line: None)
+    for name in ("block_1_conv1", "convolution"):
+        kernels = [
+            keras.saving.load_model(folder / "weights.keras", compile=False).get_layer(name).get_weights()[0]
+            for folder in (first, tmp_path / "second")
+        ]
+        np.testing.assert_array_equal(*kernels)
+
+
+def test_weights_to_start_with_that_are_not_there_are_a_sentence(tmp_path):
+    for start in (tmp_path / "gone.keras", tmp_path):
+        with pytest.raises(ConfigError, match=r"start=.* can't be used: name the weights\.keras of a finished run"):
+            prepare(Experiment.of_profile("smoke", **TINY, start=str(start)))
