@@ -48,6 +48,12 @@ _STOCK = {
 
 
 def open_keras(path: Path) -> Network:
+    """The network in a `.keras` archive, ready to run; raises as `load`."""
+    network = load(path)
+    return Network(network.predict_on_batch, network.input_shape, network.output_shape, _last_activation(network))
+
+
+def load(path: Path) -> keras.Model:
     """The network in a `.keras` archive of stock layers; raises `lvseg.DataError` for any other."""
     with zipfile.ZipFile(path) as archive:
         _check_members(path, archive)
@@ -58,7 +64,7 @@ def open_keras(path: Path) -> Network:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / _WEIGHTS).write_bytes(weights)
         network.load_weights(Path(folder) / _WEIGHTS)
-    return Network(network.predict_on_batch, network.input_shape, network.output_shape, _last_activation(network))
+    return network
 
 
 def _check_members(path: Path, archive: zipfile.ZipFile) -> None:

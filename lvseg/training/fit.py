@@ -17,6 +17,7 @@ from lvseg.backend import keras
 from lvseg.data import prepared
 from lvseg.errors import ConfigError, DataError
 from lvseg.experiment import Experiment
+from lvseg.inference import keras_archive
 from lvseg.training import devices
 from lvseg.training.folder import HISTORY
 from lvseg.training.state import History, Say, keep, restore, resume
@@ -146,13 +147,10 @@ def _begin_with(network: keras.Model, experiment: Experiment) -> None:
     path, checksum = experiment.start.rsplit("#", 1)
     if not files.sha256(Path(path)).startswith(checksum):
         raise DataError(f"{path}: isn't what the experiment was made to start with; restore it, or name it anew")
-    try:
-        network.load_weights(path)
-    except Exception as error:  # Keras and h5py raise many types
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(
-            f"{path}: doesn't fit {experiment.model} of width {experiment.width} ({reason}); make the same choices"
-        ) from None
+    weights = keras_archive.load(Path(path)).get_weights()
+    if [array.shape for array in weights] != [tuple(variable.shape) for variable in network.weights]:
+        raise DataError(f"{path}: doesn't fit {experiment.model} of these choices; make those that it was trained with")
+    network.set_weights(weights)
 
 
 def _check(arrays: prepared.Arrays) -> None:
