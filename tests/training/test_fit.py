@@ -204,7 +204,8 @@ def test_first_epochs_on_small_images_are_a_training_on_small_images(ramp, large
         seen.append(network.get_weights())
         assert [row["loss"] for row in history[:2]] == losses[: len(history)]
 
-    whole = fitting.fit(larger, experiment, tmp_path / "whole", lambda line: None, look)
+    with eagerly():
+        whole = fitting.fit(larger, experiment, tmp_path / "whole", lambda line: None, look)
     assert whole.input_shape == (None, 32, 32, 1)
     for found, expected in zip(seen[1], small.get_weights(), strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -217,10 +218,11 @@ def test_first_epochs_on_small_images_are_a_training_on_small_images(ramp, large
         raise Stopped
 
     lines: list[str] = []
-    for _ in range(3):
-        with pytest.raises(Stopped):
-            fitting.fit(larger, experiment, tmp_path / "stopped", lines.append, stop)
-    resumed = fitting.fit(larger, experiment, tmp_path / "stopped", lines.append)
+    with eagerly():
+        for _ in range(3):
+            with pytest.raises(Stopped):
+                fitting.fit(larger, experiment, tmp_path / "stopped", lines.append, stop)
+        resumed = fitting.fit(larger, experiment, tmp_path / "stopped", lines.append)
     for found, expected in zip(resumed.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_array_equal(found, expected)
     assert sum("going on after" in line for line in lines) >= 3

@@ -136,10 +136,11 @@ def test_an_ensemble_is_one_run_of_several_networks(tmp_path):
         if epochs.count(1) == 2:
             raise Stopped
 
-    with pytest.raises(Stopped):
-        train(data, folder, lambda line: None, stop_in_the_second)
-    assert epochs == [1, 2, 1]
-    receipt = train(data, folder, lambda line: None, lambda network, history: epochs.append(len(history)))
+    with eagerly():
+        with pytest.raises(Stopped):
+            train(data, folder, lambda line: None, stop_in_the_second)
+        assert epochs == [1, 2, 1]
+        receipt = train(data, folder, lambda line: None, lambda network, history: epochs.append(len(history)))
     assert epochs[3:] in ([2], [1, 2])  # the first network isn't trained again
     assert {path.name for path in folder.iterdir()} == {*OUTPUTS, RECEIPT, LOG, ".lock"}
     assert train(data, folder, lambda line: None) == receipt
@@ -148,7 +149,8 @@ def test_an_ensemble_is_one_run_of_several_networks(tmp_path):
     alone = []
     for seed in (2, 3):
         one = data.experiment.model_copy(update={"members": 1, "seed": seed})
-        alone.append(fit(data.arrays, one, tmp_path / str(seed), lambda line: None))
+        with eagerly():
+            alone.append(fit(data.arrays, one, tmp_path / str(seed), lambda line: None))
     expected = np.mean([network.predict_on_batch(images) for network in alone], axis=0)
     assert np.abs(expected - alone[0].predict_on_batch(images)).max() > 1e-3  # the two differ
     together = keras.saving.load_model(folder / "weights.keras", compile=False)
@@ -161,13 +163,15 @@ def test_an_ensemble_is_one_run_of_several_networks(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("finished run")
 def test_a_run_starts_from_another(finished, tmp_path):
     """With its network, and at rate 0 with its masks, whatever profile the choices come from."""
     _, first, _, _ = finished
     choices = {**network_of(first), **{name: TINY[name] for name in ("max_frames", "batch")}, "epochs": 1, "rate": 0}
     data = prepare(Experiment.of_profile("smoke", **choices))
     assert data.experiment.start.startswith(str(first / "weights.keras#"))
-    train(data, tmp_path / "second", lambda line: None)
+    with eagerly():
+        train(data, tmp_path / "second", lambda line: None)
     for name in ("block_1_conv1", "convolution"):
         kernels = [
             keras.saving.load_model(folder / "weights.keras", compile=False).get_layer(name).get_weights()[0]
