@@ -202,6 +202,9 @@ def data_check(source: Annotated[str, typer.Argument(metavar="KIND:DIR")], patie
     counts = {"view": found.views, "phase": found.phases, "subset": found.subsets}
     rows = [("frames", str(found.frames)), ("patients", f"{found.patients}, {found.patients_by}")]
     rows += [(what, ", ".join(f"{n} {name or 'not known'}" for name, n in c.items())) for what, c in counts.items()]
+    for kind, sides in found.sides.items():
+        train, watch, test = (side["patients"] for side in sides.values())
+        rows.append((f"patients by {kind}", f"{train} train, {watch} are watched, {test} test"))
     rows += [(f"{fact} told", str(n)) for fact, n in found.facts.items()]
     rows += [("pixel size known", str(found.spaced)), ("missing files", str(len(found.missing)))]
     rows += [("bad frames", str(len(found.bad))), ("look-alikes", str(len(found.twins)))]
@@ -233,7 +236,9 @@ def data_split(
     folds: Annotated[int, typer.Option(min=2, help="How many folds there are.")] = 5,
     patients: Patients = None,
 ) -> None:
-    """Write a split into train and test as a file with a checksum, and name what would leak across it.
+    """Write who trains, is watched, and tests as a file with a checksum, and name what would leak across it.
+
+    Every eighth patient who would train is watched instead: to look at while a network learns, and to choose by.
 
     Train on it with `--set split=split.json`.
 
@@ -241,15 +246,16 @@ def data_split(
     """
     from lvseg.data import splits
     from lvseg.data.check import near_duplicates
-    from lvseg.data.source import open_source
+    from lvseg.data.source import apart, open_source
 
-    frames = open_source(source, patients)
-    split = splits.split_frames(frames, by, seed, folds)
+    frames, beside = open_source(source, patients), apart(source)
+    split = splits.split_frames(frames, by, seed, folds, beside)
     alike = near_duplicates(frames, split)
     split.save(out)
-    console.print(f"{len(split.train)} frames to train and {len(split.test)} to test, by {by}, in {out}")
+    everyone = [*frames, *beside]
+    console.print(f"{splits.told(splits.counts(everyone, split))}; by {by}, in {out}")
     console.print(f"patients: {len({frame.patient for frame in frames})}, {splits.patients_by(frames)}")
-    console.print(f"patients on both sides: {len(splits.divided_patients(frames, split))}")
+    console.print(f"patients on two sides: {len(splits.divided_patients(everyone, split))}")
     console.print(f"test frames that show nearly the same picture as a training frame: {len(alike)}")
     for test, train, similarity in alike:
         console.print(f"{test} and {train}: {similarity:.4f}")

@@ -199,13 +199,16 @@ def test_a_cohort_is_made_checked_and_split(lvseg, tmp_path):
     assert len(list(folder.rglob("*.json"))) == len(list(folder.rglob("*.png"))) == 6
     status, out, error = lvseg("data", "check", f"labelme:{folder}")
     assert status == 0 and error == ""
-    assert re.search(r"frames\W+6\b", out) and re.search(r"patients\W+3\b", out) and re.search(r"bad frames\W+0\b", out)
+    assert re.search(r"frames\W+6\b", out) and re.search(r"patients\W+3\b", out)
+    assert re.search(r"patients by patient\W+2 train, 0 are watched, 1 test", out)
+    assert re.search(r"bad frames\W+0\b", out)
     status, out, _ = lvseg("data", "split", f"labelme:{folder}", tmp_path / "split.json")
     split = Split.load(tmp_path / "split.json")
     assert status == 0 and len(split.train) == 4 and len(split.test) == 2
-    assert "4 frames to train and 2 to test" in out and "patients on both sides: 0" in out
+    assert "4 frames of 2 patients train, none are watched, 2 frames of 1 patients test" in out
+    assert "patients on two sides: 0" in out
     status, out, _ = lvseg("data", "split", f"labelme:{folder}", tmp_path / "leaky.json", "--by", "frame", "--folds", 2)
-    assert status == 0 and "3 frames to train and 3 to test" in out and "patients on both sides: 0" not in out
+    assert status == 0 and re.search(r"^3 frames of \d patients train", out) and "patients on two sides: 0" not in out
 
 
 def test_a_picture_on_both_sides_of_a_split_is_named(lvseg, tmp_path):

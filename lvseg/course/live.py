@@ -64,8 +64,9 @@ _SHARE = 30
 class Watch:
     """Two pictures below the cell that makes it, drawn anew as the network learns: `each_epoch` of `train`.
 
-    frames: outlined ones that don't train. They show how it goes and choose nothing. Each is scored after every epoch,
-    at native resolution: `dice` has (epoch, their mean Dice) of the epochs that were seen, counted from 1.
+    frames: outlined ones that neither train nor test (`Prepared.watched`); where there are none, it says so and draws
+    the loss alone. Each is scored after every epoch, at native resolution: `dice` has (epoch, their mean Dice) of the
+    epochs that were seen, counted from 1.
     """
 
     def __init__(self, experiment: Experiment, frames: Sequence[Frame]):
@@ -76,6 +77,8 @@ class Watch:
         self._truths = [each.mask for each in pixels if each.mask is not None]
         self._curves, self._outlines = display(display_id=True), display(display_id=True)
         self._due = 0.0
+        if not frames:
+            print("No patients are watched in this split, so the loss alone tells how training goes.")
 
     def __call__(self, network: Any, history: Sequence[dict[str, Any]]) -> None:
         """Score the network of the last epoch in `history`; draw where that is due, and after the planned last one."""
@@ -84,13 +87,15 @@ class Watch:
         dice = [metrics.dice(mask, truth) for mask, truth in zip(masks, self._truths, strict=True)]
         if epoch == 1:
             self.dice.clear()  # of an ensemble another network begins
-        self.dice.append((epoch, float(np.mean(dice))))
+        if dice:
+            self.dice.append((epoch, float(np.mean(dice))))
         if started < self._due and epoch < self.experiment.epochs:
             return
         self.draw_curves(pd.DataFrame(history))
         pictures = [overlay(*pair)[..., ::-1] for pair in zip(self._images, masks, strict=True)]
         titles = [f"epoch {epoch}, Dice {value:.2f}" for value in dice]
-        self._outlines.update(plots.outlined(pictures, self._truths, titles, size=1.7))
+        if pictures:
+            self._outlines.update(plots.outlined(pictures, self._truths, titles, size=1.7))
         self._due = time.monotonic() + _SHARE * (time.monotonic() - started)
 
     def draw_curves(self, history: pd.DataFrame) -> None:

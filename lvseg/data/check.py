@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,9 +13,9 @@ import cv2
 import numpy as np
 
 from lvseg.data import plausible
-from lvseg.data.source import open_source
-from lvseg.data.splits import Split, choose, doubtful_patients, patients_by
-from lvseg.errors import DataError
+from lvseg.data.source import apart, open_source
+from lvseg.data.splits import Counts, Split, choose, counts, doubtful_patients, patients_by, split_frames
+from lvseg.errors import DataError, DataWarning
 from lvseg.experiment import Experiment
 from lvseg.readers.record import Frame
 
@@ -28,6 +30,7 @@ class Findings:
     """What `check` found.
 
     patients_by, doubt: how the patients are known, and a sentence where they may be none (`lvseg.data.splits`).
+    sides: by kind of split (`patient`, `own`) that the data allow, who would train, be watched, and test (fold 0).
     views, phases, subsets: the number of frames of each; "" counts those where it isn't known.
     spaced: the number of frames whose pixel size is known.
     facts: by name of a fact that the data set tells (`Frame.facts`), the number of frames that have it.
@@ -42,6 +45,7 @@ class Findings:
     patients: int
     patients_by: str
     doubt: str | None
+    sides: dict[str, Counts]
     views: dict[str, int]
     phases: dict[str, int]
     subsets: dict[str, int]
@@ -84,6 +88,7 @@ def check(spec: str, patients: Path | None = None) -> Findings:
         patients=len({frame.patient for frame in frames}),
         patients_by=patients_by(frames),
         doubt=doubtful_patients(frames),
+        sides=_sides(frames, apart(spec)),
         views=dict(Counter(frame.view for frame in frames)),
         phases=dict(Counter(frame.phase for frame in frames)),
         subsets=dict(Counter(frame.subset for frame in frames)),
@@ -96,6 +101,16 @@ def check(spec: str, patients: Path | None = None) -> Findings:
         bad=bad,
         twins=list(_twins(good, prints)),
     )
+
+
+def _sides(frames: Sequence[Frame], beside: Sequence[Frame]) -> dict[str, Counts]:
+    """The sides of every honest split that the frames can be divided by."""
+    found: dict[str, Counts] = {}
+    for kind in ("patient", "own"):
+        with warnings.catch_warnings(), contextlib.suppress(DataError):
+            warnings.simplefilter("ignore", DataWarning)  # doubts about patients are told anyway
+            found[kind] = counts([*frames, *beside], split_frames(frames, kind, beside=beside))
+    return found
 
 
 def thumbnail(image: np.ndarray) -> np.ndarray:
@@ -118,7 +133,7 @@ def _twins(frames: Sequence[Frame], prints: Sequence[np.ndarray]) -> Iterator[tu
 def nearest(frames: Sequence[Frame], split: Split) -> list[tuple[str, str, float]]:
     """For each test frame its name, the training frame that resembles it most, and their correlation (-1..1).
 
-    Compares thumbnails of the images as stored, so it reads every frame once.
+    Compares thumbnails of the images as stored, so it reads each of them once.
     """
     by_name = {frame.name: frame for frame in frames}
     table = np.array([thumbnail(by_name[name].read().image) for name in split.train])

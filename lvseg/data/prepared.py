@@ -18,7 +18,7 @@ import numpy as np
 
 from lvseg import clahe, files, machine, masks, readers
 from lvseg.data import plausible, splits
-from lvseg.data.source import open_source
+from lvseg.data.source import apart, open_source
 from lvseg.errors import ConfigError, DataError, DataWarning
 from lvseg.experiment import Experiment
 from lvseg.readers.record import Frame
@@ -85,17 +85,20 @@ def _smaller(pictures: np.ndarray, size: int) -> np.ndarray:
 class Prepared:
     """What an experiment trains and is tested on.
 
-    experiment: settled. arrays: the training frames, in the data's order. tested: the test frames, at native
-    resolution when read. checksum: SHA-256 of the split and of all that was read: the same for a copy of the data.
-    skipped: the names of frames that can't be used and were left out.
-    patients: how they are known (`splits.patients_by`).
+    experiment: settled. arrays: the training frames, in the data's order. watched, tested: frames at native resolution
+    when read: the first to look at and to choose by while a network learns, the others for its evaluation alone.
+    checksum: SHA-256 of what trains and tests and of all that was read: the same for a copy of the data.
+    sides: how many frames and patients train, are watched, and test. patients: how they are known
+    (`splits.patients_by`). skipped: the names of frames that can't be used and were left out.
     """
 
     experiment: Experiment
     split: splits.Split
     arrays: Arrays
+    watched: tuple[Frame, ...]
     tested: tuple[Frame, ...]
     checksum: str
+    sides: splits.Counts
     patients: str
     skipped: tuple[str, ...] = ()
 
@@ -103,27 +106,33 @@ class Prepared:
 def prepare(experiment: Experiment, frames: Sequence[Frame] | None = None, skip_bad: bool = False) -> Prepared:
     """Open the experiment's data and preprocess it, so that nothing that follows reads a bad file.
 
-    frames: of the experiment's data set, where it is open already. Test frames are read along with the training
-    frames; both come from one kept file, whichever fold is tested. skip_bad: leave out frames that can't be used, each
+    frames: of the experiment's data set, where it is open already. Test frames are read here along with the others, to
+    see whether they are sound: one kept file holds all, whichever fold is tested. Nothing is learnt from them or chosen
+    by them: `arrays` shows the training frames alone. skip_bad: leave out frames that can't be used, each
     with a `lvseg.DataWarning`, from the split too. Raises `lvseg.DataError` that counts them and says what is wrong
     with the first, or where one side has no other; `lvseg.ConfigError` for a data set or a split that doesn't exist.
     """
     experiment = settled(experiment)
     frames = open_source(experiment.data) if frames is None else frames
     split = splits.choose(frames, experiment)
-    train, test = set(split.train), set(split.test)
-    used = [frame for frame in frames if frame.name in train | test]
+    ours = {name for side in split.sides.values() for name in side}
+    used = [frame for frame in frames if frame.name in ours]
     kept, content, bad = _kept(used, experiment, skip_bad)
     if bad:
         used = [frame for frame in used if frame.name not in bad]
         split = _without(split, bad)
+    everyone = [*used, *apart(experiment.data)]  # what is computed can't be bad, so it wasn't read
+    train, watch, test = (set(side) for side in split.sides.values())
     rows = np.array([row for row, frame in enumerate(used) if frame.name in train])
+    unwatched = replace(split, watch=())  # whoever is watched changes no result
     return Prepared(
         experiment=experiment,
         split=split,
         arrays=Arrays(kept.image, kept.mask, rows),
+        watched=tuple(frame for frame in everyone if frame.name in watch),
         tested=tuple(frame for frame in used if frame.name in test),
-        checksum=hashlib.sha256(f"{split.checksum()} {content}".encode()).hexdigest(),
+        checksum=hashlib.sha256(f"{unwatched.checksum()} {content}".encode()).hexdigest(),
+        sides=splits.counts(everyone, split),
         skipped=tuple(bad),
         patients=splits.patients_by(used),
     )
@@ -131,13 +140,13 @@ def prepare(experiment: Experiment, frames: Sequence[Frame] | None = None, skip_
 
 def _without(split: splits.Split, bad: Mapping[str, str]) -> splits.Split:
     """The split without frames that can't be used, each told; raises `lvseg.DataError` where a side has no others."""
-    train, test = (tuple(name for name in side if name not in bad) for side in (split.train, split.test))
+    train, watch, test = (tuple(name for name in side if name not in bad) for side in split.sides.values())
     if not train or not test:
         side = "test" if train else "train"
         raise DataError(f"of the frames to {side} none can be used, the first as {next(iter(bad.values()))}")
     for sentence in bad.values():
         warnings.warn(DataWarning(f"{sentence} (left out)"), stacklevel=3)
-    return replace(split, train=train, test=test)
+    return replace(split, train=train, watch=watch, test=test)
 
 
 def settled(experiment: Experiment) -> Experiment:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lvseg.errors import ConfigError, DataError, DataWarning
-from lvseg.phantom.cohort import cohort
+from lvseg.phantom.cohort import SEED, cohort
 from lvseg.readers import KINDS, folder_reader, in_order
 from lvseg.readers.common import read_text, safe, stem
 from lvseg.readers.record import Frame
@@ -91,15 +91,31 @@ def _patients_in(path: Path) -> dict[str, str]:
     return stated
 
 
-def _virtual_patients(spec: str) -> list[Frame]:
+def apart(spec: str) -> list[Frame]:
+    """Frames to watch of patients who aren't in the data set `spec`: virtual ones of another seed, an eighth as many.
+
+    Two patients at least; of data on disk there are none. Raises as `open_source`.
+    """
+    return _virtual_patients(spec, watched=True) if spec.partition(":")[0] == "phantom" else []
+
+
+def _virtual_patients(spec: str, watched: bool = False) -> list[Frame]:
+    population, patients, frames = _cohort_asked(spec)
+    if watched:
+        return cohort(max(patients // 8, 2), frames, SEED + 1, population, "phantom-watched")
+    return cohort(patients, frames, SEED, population)
+
+
+def _cohort_asked(spec: str) -> tuple[str, int, int]:
+    """Population, patients and frames of each."""
     if spec == "phantom":
-        return cohort()
+        return "child", 10, 50
     if not (asked := re.fullmatch(r"phantom:([a-z]+):(\d+)x(\d+)", spec)):
         raise ConfigError(
             f"{spec!r} is no cohort; write phantom:POPULATION:PATIENTSxFRAMES, as in phantom:random:100x2"
         )
     population, patients, frames = asked.groups()
-    return cohort(int(patients), int(frames), population=population)
+    return population, int(patients), int(frames)
 
 
 def absolute(spec: str) -> str:

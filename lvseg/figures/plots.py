@@ -155,13 +155,13 @@ def lines(x: Sequence[float], values: Mapping[str, Sequence[float]], xlabel: str
     return figure
 
 
-def curves(histories: Mapping[str, Sequence[pd.DataFrame]], held_out: Sequence[tuple[int, float]] = ()) -> Figure:
+def curves(histories: Mapping[str, Sequence[pd.DataFrame]], watched: Sequence[tuple[int, float]] = ()) -> Figure:
     """Training loss by epoch: one colour per method, one line per seed. Histories have columns `epoch` and `loss`.
 
-    held_out: (epoch, mean Dice) on frames that don't train, drawn beside where there are any.
+    watched: (epoch, mean Dice) on watched frames, which neither train nor test, drawn beside where there are any.
     """
-    figure = Figure(figsize=(10 if held_out else 7, 3.6), layout="constrained")
-    axes, *beside = figure.subplots(1, 2 if held_out else 1, squeeze=False)[0]
+    figure = Figure(figsize=(10 if watched else 7, 3.6), layout="constrained")
+    axes, *beside = figure.subplots(1, 2 if watched else 1, squeeze=False)[0]
     for method, runs in histories.items():
         for number, history in enumerate(runs):
             label = paper.METHODS.get(method, method) if number == 0 else None
@@ -172,8 +172,8 @@ def curves(histories: Mapping[str, Sequence[pd.DataFrame]], held_out: Sequence[t
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.legend()
     for other in beside:
-        other.plot(*zip(*held_out, strict=True), color=PREDICTED, marker=".")
-        other.set(xlabel="epoch", ylabel="Dice of held-out outlined (Eq. 6)", xlim=axes.get_xlim(), ylim=(0, 1))
+        other.plot(*zip(*watched, strict=True), color=PREDICTED, marker=".")
+        other.set(xlabel="epoch", ylabel="Dice of watched frames (Eq. 6)", xlim=axes.get_xlim(), ylim=(0, 1))
         other.grid(alpha=0.3)
     return figure
 

@@ -14,19 +14,25 @@ from lvseg.phantom.heart import Patient, generator, sample_patient, volume_fract
 from lvseg.phantom.scanner import render
 from lvseg.readers.record import Frame, Pixels
 
+SEED = 2023
+"""Of the cohort that stands for the paper's data."""
 
-def cohort(n_patients: int = 10, n_frames: int = 50, seed: int = 2023, population: str = "child") -> list[Frame]:
+
+def cohort(
+    n_patients: int = 10, n_frames: int = 50, seed: int = SEED, population: str = "child", called: str = "phantom"
+) -> list[Frame]:
     """Lazy four-chamber frames, `n_frames` of each patient; the defaults are the numbers of the paper's data.
 
     A patient's frames are spread over five beats; in each the probe and the gain are set slightly differently. Names
-    are like `phantom-p03-f07`; the frames of largest and smallest volume carry the phases ED and ES.
+    are like `phantom-p03-f07`; the frames of largest and smallest volume carry the phases ED and ES. called: what names
+    begin with.
     """
     if n_patients < 1 or n_frames < 1:
         raise ConfigError(f"a cohort of {n_patients} x {n_frames} frames is empty; ask for 1 or more of each")
     frames = []
     for number in range(n_patients):
         patient = sample_patient(int(generator(seed, number).integers(2**31)), population)
-        name = f"phantom-p{number + 1:02d}"
+        name = f"{called}-p{number + 1:02d}"
         times = np.arange(n_frames) * 5 / n_frames  # in beats
         volumes = [volume_fraction(patient, time % 1) for time in times]
         ed, es = ed_es_frames(volumes)

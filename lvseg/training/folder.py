@@ -21,7 +21,7 @@ from lvseg.experiment import Experiment, NetworkConfig
 from lvseg.inference.segmenter import Precision, Segmenter
 
 EXPERIMENT, SPLIT = "experiment.json", "split.json"
-"""Every choice, settled; and which frames train and test."""
+"""Every choice, settled; and which frames train, are watched, and test."""
 HISTORY, SCORES, MASKS = "history.csv", "frames.csv", "masks.npz"
 """Loss by epoch; a row of scores and a mask for each test frame, at native resolution."""
 KERAS, ONNX = "weights.keras", "weights.onnx"

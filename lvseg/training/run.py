@@ -99,6 +99,7 @@ def _train(data: Prepared, folder: Path, say: Say, each_epoch: EachEpoch | None)
     training_seconds = pd.read_csv(folder / names.HISTORY).seconds.sum()  # of all starts
     facts = {
         "seed": experiment.seed,
+        "sides": data.sides,
         "patients": data.patients,
         "arrays_sha256": data.arrays.sha256(),
         "skipped": list(data.skipped),

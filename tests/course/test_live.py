@@ -73,6 +73,14 @@ def test_a_run_that_was_finished_before_shows_its_loss(shown):
     assert place == 0 and loss.get_ylabel().startswith("training loss")
 
 
+def test_where_nobody_is_watched_it_says_so_and_draws_the_loss(shown, capsys):
+    watch = live.Watch(EXPERIMENT, [])
+    watch(network(8), history(4))
+    ((place, figure),) = shown
+    assert "No patients are watched" in capsys.readouterr().out and watch.dice == []
+    assert place == 0 and len(figure.axes) == 1
+
+
 IMAGE = np.random.default_rng(0).integers(0, 255, (60, 80), dtype=np.uint8)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from dataclasses import replace
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from lvseg import clahe, machine
-from lvseg.data import prepared
+from lvseg.data import prepared, splits
 from lvseg.data.source import open_source
 from lvseg.errors import ConfigError, DataError
 from lvseg.experiment import Experiment
@@ -180,6 +181,8 @@ def test_prepared_frames_stay_on_disk(tmp_path, monkeypatch):
     for part, all_of_it in zip(data.arrays.pick(slice(None)), (whole.image, whole.mask), strict=True):
         np.testing.assert_array_equal(part, all_of_it[rows])
     assert [frame.name for frame in data.tested] == list(data.split.test)
+    assert [frame.name for frame in data.watched] == list(data.split.watch)
+    assert data.sides["train"] == {"frames": 40, "patients": 8} and data.sides["test"] == {"frames": 10, "patients": 2}
 
 
 def test_a_frame_without_outline_is_named():
@@ -222,3 +225,31 @@ def test_arrays_are_made_smaller_as_they_are_used():
         for found, kept in zip(small.pick(chosen), whole.pick(chosen), strict=True):
             blocks = kept.reshape(*kept.shape[:-2], 2, 2, 2, 2).mean((-3, -1))
             np.testing.assert_allclose(found, blocks, atol=0.51)
+
+
+def test_the_watched_are_read_and_neither_train_nor_test(tmp_path):
+    """They are read, so that a bad file is noticed, but neither train nor test."""
+    frames, path = discs(10, 1), tmp_path / "split.json"
+    found = {}
+    for watch in ((), ("p3_f0",), ("p4_f0",)):
+        splits.Split("patient", 0, ("p0_f0", "p1_f0"), ("p2_f0",), watch).save(path)
+        found[watch] = prepared.prepare(Experiment.of_profile("class", split=str(path)), frames)
+        assert [frame.name for frame in found[watch].watched] == list(watch)
+    used = [data.arrays.sha256() for data in found.values()]
+    assert len(set(used)) == 1
+
+
+def test_the_phantoms_that_train_are_those_of_before_anybody_was_watched():
+    """The checksum of a run's data as receipts hold it: of two sides' names, and of what was read for them."""
+    experiment = Experiment.of_profile("smoke")
+    data = prepared.prepare(experiment)
+    names = [frame.name for frame in (*data.tested,)]
+    assert len(data.watched) == 4 and names == list(data.split.test)
+    read = hashlib.sha256()
+    for frame in open_source("phantom"):
+        if frame.name in {*data.split.train, *data.split.test}:
+            pixels = frame.read()
+            read.update(repr((frame.name, frame.patient, pixels.image.shape, pixels.spacing_mm)).encode())
+            read.update(pixels.image.tobytes() + pixels.mask.tobytes())
+    sides = hashlib.sha256("\n".join((*data.split.train, "", *data.split.test)).encode()).hexdigest()
+    assert data.checksum == hashlib.sha256(f"{sides} {read.hexdigest()}".encode()).hexdigest()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -11,13 +14,17 @@ import pandas as pd
 import pytest
 
 from lvseg.backend import keras
+from lvseg.course import live
+from lvseg.data import splits
 from lvseg.data.prepared import prepare
 from lvseg.errors import ConfigError, DataError
 from lvseg.experiment import Experiment
 from lvseg.inference.segmenter import Segmenter
+from lvseg.readers import Frame, Pixels
 from lvseg.training.fit import fit
 from lvseg.training.folder import LOG, OUTPUTS, RECEIPT, Run, network_of, segmenter
 from lvseg.training.run import train
+from tests.data.support import discs
 from tests.support import eagerly
 from tests.training.support import TINY
 
@@ -184,3 +191,47 @@ def test_weights_to_start_with_that_are_not_there_are_a_sentence(tmp_path):
     for start in (tmp_path / "gone.keras", tmp_path):
         with pytest.raises(ConfigError, match=r"start=.* can't be used: name the weights\.keras of a finished run"):
             prepare(Experiment.of_profile("smoke", **TINY, start=str(start)))
+
+
+def test_no_test_frame_is_read_or_learnt_from_until_the_training_has_ended(tmp_path, monkeypatch):
+    """While the network learns and is watched, reading a test frame is an error; and what test frames show changes no
+    weight: with other pictures in them, the same network comes out."""
+    monkeypatch.setattr(live, "display", lambda *, display_id: SimpleNamespace(update=lambda figure: None))
+    experiment = Experiment.of_profile("smoke", **TINY, epochs=2, data="images:of the test")
+    tested = set(splits.choose(discs(), experiment).test)
+    locked, read = False, []
+
+    def load(frame: Frame, shown: int) -> Pixels:
+        assert not (locked and frame.name in tested), f"{frame.name} is read"
+        read.append(frame.name)
+        pixels = frame.read()
+        return pixels._replace(image=pixels.image ^ np.uint8(shown if frame.name in tested else 0))
+
+    def fit_behind_a_lock(*arguments):
+        nonlocal locked
+        locked = True
+        network = fit(*arguments)
+        locked = False
+        read.clear()
+        return network
+
+    monkeypatch.setattr("lvseg.training.run.fit", fit_behind_a_lock)
+    weights = []
+    for shown in (0, 200):
+        monkeypatch.setenv("LVSEG_CACHE", str(tmp_path / f"cache{shown}"))
+        frames = [replace(frame, load=partial(load, frame, shown)) for frame in discs()]
+        data = prepare(experiment, frames)
+        locked = True
+        with pytest.raises(AssertionError, match="is read"):  # the lock holds
+            live.Watch(experiment, data.tested)
+        watch = live.Watch(experiment, data.watched)
+        folder = tmp_path / str(shown)
+        receipt = train(data, folder, lambda line: None, each_epoch=watch)
+        assert len(watch.dice) == 2 and sorted(read) == sorted(data.split.test)
+        assert receipt["sides"] == {
+            "train": {"frames": 8, "patients": 7}, "watch": {"frames": 2, "patients": 1},
+            "test": {"frames": 2, "patients": 2},
+        }  # fmt: skip
+        weights.append(keras.saving.load_model(folder / "weights.keras", compile=False).get_weights())
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_array_equal(one, other)
