@@ -24,6 +24,7 @@ from lvseg import paper
 from lvseg.backend import keras
 from lvseg.experiment import NetworkConfig
 from lvseg.figures import graph
+from tests.results.support import JUDGED
 
 RNG = np.random.default_rng(0)
 CONFIG = NetworkConfig.of(width=8, size=16, channels=1)
@@ -198,6 +199,18 @@ def improvements(experiment: ModuleType) -> None:
     assert set(on.values()) == {("none", "none", 0.0)}
 
 
+def verdicts(claims: ModuleType) -> None:
+    """A claimed gain is judged in the stated order: cases by hand."""
+    for low, high, p, said in JUDGED:
+        assert claims.verdict(low, high, p, gain=0.05) == said
+
+
+def holm(statistics: ModuleType) -> None:
+    """Four p-values by hand."""
+    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert statistics.holm([0.7, 0.9]) == [1, 1]
+
+
 # Mutations
 
 
@@ -283,6 +296,26 @@ MUTATIONS = [
         ("int(np.count_nonzero(truth)) - tp", "int(np.count_nonzero(truth))"),
         ("truth.size - tp - fp - fn", "truth.size - tp - fp"),
         ("self.fp + other.fp", "self.fp")),
+    *of("results.claims", verdicts,
+        ("if high < 0 and p < SIGNIFICANT:", "if high < 0:"),
+        ("if high < 0 and p < SIGNIFICANT:", "if low < 0 and p < SIGNIFICANT:"),
+        ("if high < 0 and p < SIGNIFICANT:", "if False:"),
+        ("if high < gain:", "if high <= gain:"),
+        ("if high < gain:", "if low < gain:"),
+        ("if high < gain:", "if high < 0:"),
+        ("if low > 0 and p < SIGNIFICANT:", "if low > 0:"),
+        ("if low > 0 and p < SIGNIFICANT:", "if low >= 0 and p < SIGNIFICANT:"),
+        ("if low > 0 and p < SIGNIFICANT:", "if p < SIGNIFICANT:"),
+        ("if low > 0 and p < SIGNIFICANT:", "if low >= gain and p < SIGNIFICANT:"),
+        ("SIGNIFICANT = 0.05", "SIGNIFICANT = 0.051"),
+        ("SIGNIFICANT = 0.05", "SIGNIFICANT = 0.01")),
+    *of("results.statistics", holm,
+        ("(len(p_values) - rank) *", "len(p_values) *"),
+        ("(len(p_values) - rank) *", ""),
+        ("(len(p_values) - rank) *", "(len(p_values) - rank - 1) *"),
+        ("least = max(least, min(", "least = max(0.0, min("),
+        ("p_values[place], 1.0)", "p_values[place], 2.0)"),
+        ("corrected[place] = least", "corrected[rank] = least")),
     *of("blocks", fig5,
         (SAMPLING, SAMPLING.replace(", stride", "")),
         (SAMPLING, SAMPLING.replace("3,", "1,")),

@@ -11,20 +11,23 @@ import jinja2
 
 from lvseg import files, paper
 from lvseg.figures.plots import Figure
-from lvseg.results.claims import claims
+from lvseg.results.claims import claims, summary
 from lvseg.results.statistics import table2
 from lvseg.training.folder import Run
 
 
 def results(runs: Sequence[Run], table1_rows: Sequence[paper.Layer]) -> dict[str, Any]:
-    """What `results.json` holds: the two tables, the claims, the runs behind them, and the environment."""
-    first = runs[0]
+    """What `results.json` holds: what was found in two sentences, the two tables, the claims, the runs behind them,
+    and the environment."""
+    first, rows, judged = runs[0], table2(runs), claims(runs, table1_rows)
+    data = first.experiment.data.partition(":")[0]
     return {
+        "found": summary(judged, data, rows[0]["n_patients"]),
         "profile": first.experiment.profile,
-        "data": first.experiment.data.partition(":")[0],
+        "data": data,
         "table1": [layer._asdict() for layer in table1_rows],
-        "table2": table2(runs),
-        "claims": claims(runs, table1_rows),
+        "table2": rows,
+        "claims": judged,
         "runs": [
             {
                 "name": run.folder.name,

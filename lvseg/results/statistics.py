@@ -93,6 +93,19 @@ def paired_difference(
     return PairedDifference(float(differences.mean()), low, high, p_value)
 
 
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values of several comparisons, each corrected for all of them (S. Holm, Scand. J. Statist. 6, 1979).
+
+    The smallest of n is multiplied by n, the next by n - 1, and so on; none falls below a smaller one's or exceeds 1.
+    The chance that any of n true null hypotheses is rejected stays below the level, however they depend on each other.
+    """
+    corrected, least = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(np.argsort(p_values, kind="stable")):
+        least = max(least, min((len(p_values) - rank) * p_values[place], 1.0))
+        corrected[place] = least
+    return corrected
+
+
 def _expanded_level(level: float, patients: int) -> float:
     """The level of the percentile interval that covers as often as a t interval at `level` would."""
     quantile = special.stdtrit(patients - 1, (1 + level) / 2) * math.sqrt(patients / (patients - 1))

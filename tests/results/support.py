@@ -1,4 +1,4 @@
-"""Made-up runs, whose verdicts and means are known."""
+"""Verdicts by hand, and made-up runs whose verdicts and means are known."""
 
 from __future__ import annotations
 
@@ -9,6 +9,19 @@ from lvseg.experiment import Experiment
 from lvseg.training.folder import Run
 
 METHODS = ("unet", "resunet", "improved_resunet")
+
+JUDGED = (
+    (-0.03, -0.01, 0.049, "reversed"),
+    (-0.03, -0.01, 0.050, "smaller than claimed"),  # it isn't known to be below zero, but is known to be no 0.05
+    (-0.03, 0.049, 0.001, "smaller than claimed"),
+    (0.010, 0.049, 0.001, "smaller than claimed"),  # above zero, but not by as much as is claimed
+    (0.010, 0.050, 0.049, "reproduced"),  # the claimed gain is within
+    (0.060, 0.090, 0.049, "reproduced"),  # more than claimed
+    (0.010, 0.050, 0.050, "undecided"),
+    (0.000, 0.050, 0.001, "undecided"),
+    (-0.03, 0.060, 0.001, "undecided"),
+)
+"""The verdict on a claimed gain of 0.05, by the interval (low, high) and the corrected p of what was found."""
 
 
 def made_up(tmp_path, dice: dict[str, float], patients: int = 10, seeds=(0, 1)) -> list[Run]:
