@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 
-from lvseg import metrics
+from lvseg import clinical, metrics
 from lvseg.errors import DataError
 from lvseg.masks import Spacing
 from lvseg.readers.common import files_below
@@ -20,11 +21,14 @@ from lvseg.readers.record import Frame, Pixels
 Segment = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
 
 
-def evaluate(segment: Segment, frames: Sequence[Frame]) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+def evaluate(
+    segment: Segment, frames: Sequence[Frame], size: int | None = None
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Score a segmentation frame by frame, at native resolution.
 
     segment: turns uint8 images (height, width) into bool masks of the same shapes, such as `Segmenter.masks`.
-    frames: all outlined. Returns a table with a row per frame (`score`) and the masks by frame name.
+    frames: all outlined. size: the network's, to score each frame there too. Returns a table with a row per frame
+    (`score`) and the masks by frame name.
     Raises `DataError` for a frame that nobody outlined.
     """
     outlined: list[Pixels] = []
@@ -40,21 +44,114 @@ def evaluate(segment: Segment, frames: Sequence[Frame]) -> tuple[pd.DataFrame, d
         if pixels.mask is None:
             raise DataError(f"{frame.name}: has no LV outline, so it can't be evaluated")
         identity = {"frame": frame.name, "patient": frame.patient, "view": frame.view, "phase": frame.phase}
-        rows.append({**identity, **score(mask, pixels.mask, pixels.spacing_mm)})
+        rows.append({**identity, **score(mask, pixels.mask, pixels.spacing_mm, frame.view, size)})
         masks[frame.name] = mask
     return pd.DataFrame(rows), masks
 
 
-def score(pred: np.ndarray, truth: np.ndarray, spacing_mm: Spacing | None) -> dict[str, float]:
-    """One frame's scores: Dice (Eq. 6), accuracy (Eq. 7), distances in mm (NaN without spacing), pixel counts."""
+def score(
+    pred: np.ndarray, truth: np.ndarray, spacing_mm: Spacing | None, view: str = "", size: int | None = None
+) -> dict[str, float]:
+    """One frame's scores (`COLUMNS`), of bool masks (height, width) at native resolution.
+
+    NaN is what a frame doesn't have: whatever is measured without `spacing_mm`, a distance where one mask alone is
+    empty, a volume in a view that isn't apical, `dice_small` without the network's `size`.
+    """
     counts = metrics.confusion(pred, truth)
-    distances = {"hd95_mm": math.nan, "assd_mm": math.nan}
+    found = dict.fromkeys(COLUMNS, math.nan) | {"dice": counts.dice(), "acc": counts.accuracy()} | counts.__dict__
+    found |= _shares(counts)
     if spacing_mm is not None:
-        distances = {
-            "hd95_mm": metrics.hd95_mm(pred, truth, spacing_mm),
-            "assd_mm": metrics.assd_mm(pred, truth, spacing_mm),
-        }
-    return {"dice": counts.dice(), "acc": counts.accuracy(), **distances, **counts.__dict__}
+        found |= _measured(pred, truth, spacing_mm, view)
+    if size is not None:
+        found["dice_small"] = _dice_small(pred, truth, size)
+    return found
+
+
+COLUMNS = (
+    "dice", "acc", "hd95_mm", "assd_mm", "tp", "fp", "fn", "tn",
+    "iou", "sensitivity", "specificity", "precision", "hd_mm",
+    "area_error_cm2", "area_true_cm2", "volume_ml", "volume_true_ml", "diagonal_mm", "dice_small",
+)  # fmt: skip
+"""Dice (Eq. 6), accuracy (Eq. 7), distances between contours, pixels; what tables kept before had not: overlap and
+shares; HD; the area, predicted minus true, and the true one; the volumes by single-plane disks; the frame's diagonal,
+for `published`; Dice at the network's size."""
+
+_DISTANCES = ("hd_mm", "hd95_mm", "assd_mm")
+_APICAL = ("4CH", "2CH")
+"""The views by which the method of disks takes a volume."""
+
+
+def _shares(counts: metrics.Confusion) -> dict[str, float]:
+    """The columns that pixel counts tell."""
+    return {name: getattr(counts, name)() for name in ("iou", "sensitivity", "specificity", "precision")}
+
+
+def _measured(pred: np.ndarray, truth: np.ndarray, spacing_mm: Spacing, view: str) -> dict[str, float]:
+    """The columns in mm, cm2 and ml."""
+    distances = metrics.contour_distances_mm(pred, truth, spacing_mm)
+    area, true_area = (np.count_nonzero(mask) * math.prod(spacing_mm) / 100 for mask in (pred, truth))
+    volumes = [clinical.volume_disks_ml(mask, spacing_mm) if view in _APICAL else math.nan for mask in (pred, truth)]
+    return {
+        **dict(zip(_DISTANCES, (distances.hd(), distances.hd95(), distances.assd()), strict=True)),
+        "area_error_cm2": area - true_area,
+        "area_true_cm2": true_area,
+        **dict(zip(("volume_ml", "volume_true_ml"), volumes, strict=True)),
+        "diagonal_mm": metrics.diagonal_mm(pred.shape, spacing_mm),
+    }
+
+
+def _dice_small(pred: np.ndarray, truth: np.ndarray, size: int) -> float:
+    """Dice as it would be at the network's size: of both masks at size x size, True where half of a pixel is."""
+    small = (cv2.resize(mask.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA) for mask in (pred, truth))
+    return metrics.dice(*(mask >= 0.5 for mask in small))
+
+
+def with_shares(table: pd.DataFrame) -> pd.DataFrame:
+    """The table; where it was kept before they were columns, with what its pixel counts tell."""
+    if "iou" in table:
+        return table
+    counts = table[["tp", "fp", "fn", "tn"]].astype(int).itertuples(index=False)
+    return table.join(pd.DataFrame([_shares(metrics.Confusion(*frame)) for frame in counts], index=table.index))
+
+
+def published(table: pd.DataFrame) -> pd.DataFrame:
+    """A per-frame table under the published echo metric rules for empty masks (reference metrics v1.1), beside ours.
+
+    Where both masks are empty nothing is scored: Dice, IoU and distances are NaN. Where one alone is, the distances are
+    the frame's diagonal, so that a miss stays in every mean. Ours: Dice and IoU 1, distances 0 where both are empty; no
+    distance where one is, and such frames are counted. All else is the same. A table that was kept before it had
+    diagonals keeps NaN.
+    """
+    neither, one = empty(table)
+    scored = with_shares(table)
+    for name in _DISTANCES:
+        if "diagonal_mm" in scored:
+            scored = scored.assign(**{name: scored[name].mask(one, scored.diagonal_mm)})
+    names = [name for name in ("dice", "iou", *_DISTANCES) if name in scored]
+    return scored.assign(**{name: scored[name].mask(neither) for name in names})
+
+
+def empty(table: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Of each frame of a table: whether both masks are empty, and whether one alone is."""
+    predicted, true = table.tp + table.fp > 0, table.tp + table.fn > 0
+    return ~predicted & ~true, predicted ^ true
+
+
+def readings(table: pd.DataFrame) -> dict[str, float]:
+    """One Dice, five readings of "Dice" (U15): what the same masks score, by what is averaged, where.
+
+    table: a row per frame, as `evaluate` gives it, or several such tables below each other.
+    """
+    pooled = metrics.Confusion(*(int(total) for total in table[["tp", "fp", "fn", "tn"]].sum()))
+    return {
+        "mean over frames": float(table.dice.mean()),
+        "all pixels pooled": pooled.dice(),
+        "mean of patients' means": float(table.groupby("patient").dice.mean().mean()),
+        "mean over frames, at the network's size": float(table.dice_small.mean())
+        if "dice_small" in table
+        else math.nan,
+        "mean over frames, without those where both masks are empty": float(published(table).dice.mean()),
+    }
 
 
 def compare_folders(predicted: Path, truth: Path) -> tuple[pd.DataFrame, str]:

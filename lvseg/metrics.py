@@ -47,6 +47,22 @@ class Confusion:
         """Eq. 7, (TP + TN) / all pixels, from 0 to 1. High on any frame where the LV is small."""
         return (self.tp + self.tn) / (self.tp + self.fp + self.fn + self.tn)
 
+    def sensitivity(self) -> float:
+        """Share of the true LV that was found, TP / (TP + FN), from 0 to 1; NaN where there is none."""
+        return _share(self.tp, self.fn)
+
+    def specificity(self) -> float:
+        """Share of the background that was left alone, TN / (TN + FP), from 0 to 1; NaN where there is none."""
+        return _share(self.tn, self.fp)
+
+    def precision(self) -> float:
+        """Share of the predicted LV that is true, TP / (TP + FP), from 0 to 1; NaN where nothing was predicted."""
+        return _share(self.tp, self.fp)
+
+
+def _share(right: int, wrong: int) -> float:
+    return right / (right + wrong) if right + wrong else math.nan
+
 
 def confusion(pred: np.ndarray, truth: np.ndarray) -> Confusion:
     """Count the pixels of two bool masks of one shape (height, width); raises `DataError` for all else."""
@@ -84,40 +100,62 @@ def pooled_dice(confusions: Iterable[Confusion], *, empty: float = 1.0) -> float
     return sum(confusions, start=Confusion(0, 0, 0, 0)).dice(empty=empty)
 
 
-def hd95_mm(pred: np.ndarray, truth: np.ndarray, spacing_mm: Spacing) -> float:
-    """95 % Hausdorff distance of the two contours in mm: the larger of the two directed 95th percentiles.
+@dataclass(frozen=True)
+class Distances:
+    """Distances in mm from each contour pixel to the other contour: `there` from pred to truth, `back` from truth.
 
-    So define it MONAI and DeepMind's surface-distance; a percentile of the pooled distances would be smaller.
-    Arguments, empty masks and errors as for `contour_distances_mm`.
+    Float arrays, one value per contour pixel. Where one mask is empty both are [NaN]: no distance would be right, and
+    such frames must be counted apart. Where both are empty both are [0].
     """
-    there, back = contour_distances_mm(pred, truth, spacing_mm)
-    return float(max(np.percentile(there, 95), np.percentile(back, 95)))
+
+    there: np.ndarray
+    back: np.ndarray
+
+    def hd(self) -> float:
+        """Hausdorff distance: the farthest that any contour pixel is from the other contour."""
+        return float(max(self.there.max(), self.back.max()))
+
+    def hd95(self) -> float:
+        """95 % Hausdorff distance: the larger of the two directed 95th percentiles.
+
+        So define it MONAI and DeepMind's surface-distance; a percentile of the pooled distances would be smaller.
+        """
+        return float(max(np.percentile(self.there, 95), np.percentile(self.back, 95)))
+
+    def assd(self) -> float:
+        """Average symmetric surface distance: the mean over the pixels of both contours (as MONAI)."""
+        return float(np.concatenate((self.there, self.back)).mean())
+
+
+def hd95_mm(pred: np.ndarray, truth: np.ndarray, spacing_mm: Spacing) -> float:
+    """`Distances.hd95` of two masks in mm; arguments, empty masks and errors as for `contour_distances_mm`."""
+    return contour_distances_mm(pred, truth, spacing_mm).hd95()
 
 
 def assd_mm(pred: np.ndarray, truth: np.ndarray, spacing_mm: Spacing) -> float:
-    """Average symmetric surface distance in mm: the mean over the pixels of both contours (as MONAI).
-
-    Arguments, empty masks and errors as for `contour_distances_mm`.
-    """
-    return float(np.concatenate(contour_distances_mm(pred, truth, spacing_mm)).mean())
+    """`Distances.assd` of two masks in mm; arguments, empty masks and errors as for `contour_distances_mm`."""
+    return contour_distances_mm(pred, truth, spacing_mm).assd()
 
 
-def contour_distances_mm(pred: np.ndarray, truth: np.ndarray, spacing_mm: Spacing) -> tuple[np.ndarray, np.ndarray]:
-    """Distances from each contour pixel to the other contour: (from pred to truth, from truth to pred).
+def diagonal_mm(shape: tuple[int, int], spacing_mm: Spacing) -> float:
+    """The largest distance in mm between two pixels' centres in a frame of `shape`: from corner to corner."""
+    return float(np.linalg.norm((np.asarray(shape) - 1) * check_spacing(spacing_mm)))
+
+
+def contour_distances_mm(pred: np.ndarray, truth: np.ndarray, spacing_mm: Spacing) -> Distances:
+    """Measure the two contours against each other.
 
     pred, truth: bool arrays (height, width); contours as `contour` finds them.
     spacing_mm: (row, column) size of a pixel at the masks' resolution.
-    Returns two float arrays in mm, one value per contour pixel. Where one mask is empty both are [NaN]: no
-    distance would be right, and such frames must be counted apart. Where both are empty both are [0].
     Raises `DataError` for masks of different shapes or a spacing that isn't positive.
     """
     _check_pair(pred, truth)
     scale = check_spacing(spacing_mm)
     if not (pred.any() and truth.any()):
         distance = np.array([math.nan if pred.any() or truth.any() else 0.0])
-        return distance, distance
+        return Distances(distance, distance)
     ours, theirs = contour(pred) * scale, contour(truth) * scale
-    return KDTree(theirs).query(ours)[0], KDTree(ours).query(theirs)[0]
+    return Distances(KDTree(theirs).query(ours)[0], KDTree(ours).query(theirs)[0])
 
 
 def _check_pair(pred: np.ndarray, truth: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import binary_erosion, distance_transform_edt
 from scipy.spatial.distance import cdist, directed_hausdorff
-from sklearn.metrics import accuracy_score, f1_score, jaccard_score
+from sklearn.metrics import accuracy_score, f1_score, jaccard_score, precision_score, recall_score
 
 from lvseg import metrics
 from lvseg.errors import DataError
@@ -42,6 +42,9 @@ def test_formulas_on_a_hand_case():
     assert HAND_CASE.dice() == pytest.approx(60 / 80)
     assert HAND_CASE.iou() == pytest.approx(30 / 50)
     assert HAND_CASE.accuracy() == pytest.approx(980 / 1000)
+    assert HAND_CASE.sensitivity() == pytest.approx(30 / 43)
+    assert HAND_CASE.specificity() == pytest.approx(950 / 957)
+    assert HAND_CASE.precision() == pytest.approx(30 / 37)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +86,10 @@ def test_overlap_agrees_with_scikit_learn(masks):
     pred, truth = masks
     flat = truth.ravel(), pred.ravel()
     assert metrics.accuracy(pred, truth) == pytest.approx(accuracy_score(*flat))
+    counts, nan = metrics.confusion(pred, truth), {"zero_division": math.nan}
+    assert counts.sensitivity() == pytest.approx(recall_score(*flat, **nan), nan_ok=True)
+    assert counts.specificity() == pytest.approx(recall_score(*(~side for side in flat), **nan), nan_ok=True)
+    assert counts.precision() == pytest.approx(precision_score(*flat, **nan), nan_ok=True)
     for empty in (0.0, 1.0):
         assert metrics.dice(pred, truth, empty=empty) == pytest.approx(f1_score(*flat, zero_division=empty))
         assert metrics.iou(pred, truth, empty=empty) == pytest.approx(jaccard_score(*flat, zero_division=empty))
@@ -136,7 +143,7 @@ def test_shifted_disc_is_at_most_the_shift_away(centre_mm):
     """A point at angle a of the shifted circle lies at about shift * |cos a|; its mean is 2 / pi."""
     spacing_mm = (0.2, 0.1)
     distances = metrics.contour_distances_mm(disc(40, spacing_mm, centre_mm), disc(40, spacing_mm), spacing_mm)
-    assert max(map(np.max, distances)) == pytest.approx(4, abs=0.3)
+    assert distances.hd() == pytest.approx(4, abs=0.3)
     assert metrics.assd_mm(disc(40, (0.1, 0.1), centre_mm), disc(40, (0.1, 0.1)), (0.1, 0.1)) == pytest.approx(
         4 * 2 / math.pi, abs=0.1
     )
@@ -148,9 +155,9 @@ def test_hd95_is_the_larger_direction_not_the_pooled_one():
     truth[10:20, 10:20] = True  # a contour of 36
     pred = truth.copy()
     pred[10:12, 80:82] = True
-    there, back = metrics.contour_distances_mm(pred, truth, (1, 1))
-    assert (there.size, back.size) == (40, 36)
-    assert back.max() == 0
+    distances = metrics.contour_distances_mm(pred, truth, (1, 1))
+    assert (distances.there.size, distances.back.size) == (40, 36)
+    assert distances.back.max() == 0 and distances.hd() == 62
     assert metrics.hd95_mm(pred, truth, (1, 1)) >= 60
     assert metrics.assd_mm(pred, truth, (1, 1)) == pytest.approx((2 * 61 + 2 * 62) / 76)
 
@@ -162,7 +169,7 @@ def test_hd95_forgives_one_outlying_pixel_of_a_long_contour():
     pred[55, 55] = True
     assert metrics.hd95_mm(pred, truth, (1, 1)) == 0
     there, back = (np.argwhere(m & ~binary_erosion(m)) for m in (pred, truth))
-    assert max(map(np.max, metrics.contour_distances_mm(pred, truth, (1, 1)))) == pytest.approx(
+    assert metrics.contour_distances_mm(pred, truth, (1, 1)).hd() == pytest.approx(
         max(directed_hausdorff(there, back)[0], directed_hausdorff(back, there)[0])
     )
 
@@ -173,13 +180,18 @@ def test_distances_agree_with_brute_force_and_with_distance_transforms(masks, sp
     pred, truth = masks
     if not (pred.any() and truth.any()):
         return
-    there, back = metrics.contour_distances_mm(pred, truth, spacing_mm)
+    distances = metrics.contour_distances_mm(pred, truth, spacing_mm)
+    there, back = distances.there, distances.back
     rims = [mask & ~binary_erosion(mask) for mask in masks]
     points = [np.argwhere(rim) * spacing_mm for rim in rims]
     brute = cdist(*points)
     np.testing.assert_allclose(there, brute.min(axis=1), atol=1e-9)
     np.testing.assert_allclose(back, brute.min(axis=0), atol=1e-9)
     np.testing.assert_allclose(there, distance_transform_edt(~rims[1], sampling=spacing_mm)[rims[0]], atol=1e-9)
+    both = [directed_hausdorff(*points)[0], directed_hausdorff(*points[::-1])[0]]
+    assert distances.hd() == pytest.approx(max(both)) and distances.assd() <= distances.hd()
+    assert distances.hd95() == pytest.approx(max(np.quantile(side, 0.95) for side in (there, back)))
+    assert distances.hd() <= metrics.diagonal_mm(pred.shape, spacing_mm) + 1e-9
 
 
 @settings(deadline=None)
@@ -214,6 +226,10 @@ def test_distances_of_empty_masks(distance):
     assert math.isnan(distance(SQUARE, EMPTY, (1, 1)))
     assert math.isnan(distance(EMPTY, SQUARE, (1, 1)))
     assert distance(EMPTY, EMPTY, (1, 1)) == 0
+
+
+def test_the_diagonal_runs_from_corner_to_corner():
+    assert metrics.diagonal_mm((4, 5), (2.0, 0.5)) == pytest.approx(math.hypot(3 * 2.0, 4 * 0.5))
 
 
 def test_views_give_the_same_answers():

@@ -90,7 +90,8 @@ def _train(data: Prepared, folder: Path, say: Say, each_epoch: EachEpoch | None)
         network.save(temporary)
     onnx_file.to_onnx(network, folder / names.ONNX)
 
-    table, masks = evaluation.evaluate(Segmenter(network.predict_on_batch, experiment).masks, data.tested)
+    segment = Segmenter(network.predict_on_batch, experiment).masks
+    table, masks = evaluation.evaluate(segment, data.tested, experiment.size)
     files.write_text(folder / names.SCORES, table.to_csv(index=False))
     with files.atomic(folder / names.MASKS) as temporary:
         np.savez_compressed(temporary, allow_pickle=False, **masks)
