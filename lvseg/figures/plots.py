@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from lvseg import clahe, paper
+from lvseg import clahe, human, paper
 from lvseg.clinical import ed_es_frames
 
 COLOURS = {"unet": "#7a7a7a", "resunet": "#d98c00", "improved_resunet": "#0072b2"}
@@ -173,13 +173,25 @@ def curves(histories: Mapping[str, Sequence[pd.DataFrame]], watched: Sequence[tu
     axes.legend()
     for other in beside:
         other.plot(*zip(*watched, strict=True), color=PREDICTED, marker=".")
+        human_band(other)
         other.set(xlabel="epoch", ylabel="Dice of watched frames (Eq. 6)", xlim=axes.get_xlim(), ylim=(0, 1))
         other.grid(alpha=0.3)
     return figure
 
 
+def human_band(axes: Axes) -> None:
+    """How well people agree (`lvseg.human`, on CAMUS): a band of one person's two outlines, a line per other figure."""
+    twice = [found.dice for found in human.AGREEMENT if "herself" in found.who]
+    axes.axhspan(min(twice), max(twice), color="#999999", alpha=0.25, zorder=0, linewidth=0,
+                 label=f"a cardiologist against herself {min(twice):.3f}-{max(twice):.3f}")  # fmt: skip
+    others = [found for found in human.AGREEMENT if "herself" not in found.who]
+    for found, style in zip(others, ("--", ":"), strict=True):
+        label = f"{found.who.partition(',')[0]} {found.dice:.3f}"
+        axes.axhline(found.dice, color="#666666", linestyle=style, linewidth=1, zorder=0, label=label)
+
+
 def dice_by_patient(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """Each test patient's mean Dice per method, and each method's mean over frames as a bar of the paper's Table 2."""
+    """Each test patient's mean Dice per method, each method's mean over frames as a bar, Table 2's Dice, and people."""
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axes = figure.subplots()
     for place, (method, table) in enumerate(tables.items()):
@@ -199,7 +211,8 @@ def dice_by_patient(tables: Mapping[str, pd.DataFrame]) -> Figure:
                       label="paper, its own data" if not place else None, linestyle="")  # fmt: skip
     axes.set_xticks(range(len(tables)), [paper.METHODS.get(method, method) for method in tables])
     axes.set_ylabel("Dice (Eq. 6)")
-    axes.legend(fontsize=8)
+    human_band(axes)
+    axes.legend(fontsize=7, loc="lower left", title="people: on CAMUS's real hearts", title_fontsize=7)
     return figure
 
 

@@ -1,1 +1,1 @@
-"""What finished runs prove: `statistics` by patient, `claims` with verdicts, and the `page` to read."""
+"""What finished runs prove: `statistics` by patient, `agreement` of measurements, `claims`, and the `page`."""

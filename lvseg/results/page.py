@@ -9,16 +9,16 @@ from typing import Any
 
 import jinja2
 
-from lvseg import files, paper
+from lvseg import files, human, paper
 from lvseg.figures.plots import Figure
 from lvseg.results.claims import claims, summary
-from lvseg.results.statistics import table2
+from lvseg.results.statistics import further, table2
 from lvseg.training.folder import Run
 
 
 def results(runs: Sequence[Run], table1_rows: Sequence[paper.Layer]) -> dict[str, Any]:
-    """What `results.json` holds: what was found in two sentences, the two tables, the claims, the runs behind them,
-    and the environment."""
+    """What `results.json` holds: what was found in two sentences, the two tables, the claims, further scores, how
+    people agree, the runs behind all this, and the environment."""
     first, rows, judged = runs[0], table2(runs), claims(runs, table1_rows)
     data = first.experiment.data.partition(":")[0]
     return {
@@ -28,6 +28,8 @@ def results(runs: Sequence[Run], table1_rows: Sequence[paper.Layer]) -> dict[str
         "table1": [layer._asdict() for layer in table1_rows],
         "table2": rows,
         "claims": judged,
+        "further": further(runs),
+        "human": [agreement._asdict() for agreement in human.AGREEMENT],
         "runs": [
             {
                 "name": run.folder.name,
@@ -60,7 +62,8 @@ class Section(str):
 
 
 def section(name: str, found: Mapping[str, Any]) -> Section:
-    """A table of the page by its name: `table1`, `table2`, `claims` or `runs`; `found` is what `results` gives."""
+    """A table of the page by its name: `table1`, `table2`, `claims`, `readings`, `metrics`, `agreement`, `variance`,
+    `human` or `runs`; `found` is what `results` gives."""
     template = _template()
     return Section("".join(template.blocks[name](template.new_context({"found": found, "paper": paper}))))
 
@@ -69,7 +72,7 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {"number": _number, "percent": _percent, "score": _score}
+    environment.filters |= {"number": _number, "percent": _percent, "score": _score, "known": _known}
     return environment.get_template("report.html")
 
 
@@ -79,6 +82,11 @@ def _number(value: float) -> str:
 
 def _percent(value: float) -> str:
     return f"{100 * value:.2f}"
+
+
+def _known(value: float | None, kind: str) -> str:
+    """A number in percent or plain, or a dash where there is none."""
+    return "-" if value is None else _percent(value) if kind == "percent" else f"{value:.2f}"
 
 
 def _score(summary: Mapping[str, Any]) -> str:

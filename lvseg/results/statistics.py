@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import special, stats
 
-from lvseg import paper
+from lvseg import evaluation, paper
 from lvseg.errors import ConfigError, DataError
 from lvseg.metrics import Confusion
+from lvseg.results.agreement import agreement
 from lvseg.training.folder import Run
 
 Values = Sequence[float] | np.ndarray
@@ -130,6 +131,37 @@ def _per_patient(values: Values, patients: Sequence[str]) -> tuple[np.ndarray, n
     return np.bincount(patient, weights=scores), np.bincount(patient).astype(float)
 
 
+@dataclass(frozen=True)
+class Variance:
+    """The variance of one method's patient means: of patients, of seeds, and what is left: training noise by patient.
+
+    Each a variance, none below zero; `patients` and `seeds` are estimates that can be zero by chance.
+    """
+
+    patients: float
+    seeds: float
+    residual: float
+
+
+def variance(table: pd.DataFrame, column: str = "dice") -> Variance | None:
+    """Split a score's variance into patients, seeds and residual: two-way random effects, by mean squares.
+
+    table: one method's frames with a column `seed`. Needs every patient under every seed, two of each at least: else
+    (a seed that tests other patients) seeds can't be told from patients, and the answer is None.
+    """
+    means = table.pivot_table(column, "patient", "seed").to_numpy()
+    patients, seeds = means.shape
+    if min(means.shape) < 2 or not np.isfinite(means).all():
+        return None
+    rows, columns, whole = means.mean(axis=1), means.mean(axis=0), means.mean()
+    left = means - rows[:, None] - columns + whole
+    residual = float((left**2).sum() / ((patients - 1) * (seeds - 1)))
+    of_patients, of_seeds = seeds * rows.var(ddof=1), patients * columns.var(ddof=1)  # mean squares
+    return Variance(
+        max((float(of_patients) - residual) / seeds, 0.0), max((float(of_seeds) - residual) / patients, 0.0), residual
+    )
+
+
 DISTANCES = ("hd95_mm", "assd_mm")
 
 
@@ -155,6 +187,34 @@ def table2(runs: Sequence[Run]) -> list[dict[str, Any]]:
         row["dice_pooled"] = Confusion(*table[["tp", "fp", "fn", "tn"]].sum().astype(int).tolist()).dice()
         rows.append({**row, "n_frames": table.frame.nunique(), "n_patients": table.patient.nunique()})
     return rows
+
+
+METRICS = ("iou", "sensitivity", "specificity", "precision", "hd_mm", "hd95_mm", "assd_mm", "area_error_cm2")
+
+
+def further(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """A row per method: the means over frames and seeds of `METRICS`, the five `readings` of its Dice, the `variance`
+    of its Dice, and the `agreement` of its measurements. None is what the frames don't have."""
+    rows = []
+    for method, found in by_method(runs).items():
+        table = evaluation.with_shares(scores(found))
+        means = {name: _or_none(table[name].mean()) if name in table else None for name in METRICS}
+        split = variance(table)
+        rows.append(
+            {
+                "method": method,
+                "name": paper.METHODS[method],
+                "means": means,
+                "readings": {name: _or_none(value) for name, value in evaluation.readings(table).items()},
+                "variance": None if split is None else asdict(split),
+                "agreement": {name: one._asdict() for name, one in agreement(table).items()},
+            }
+        )
+    return rows
+
+
+def _or_none(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 def _summary(table: pd.DataFrame, column: str) -> dict[str, Any]:

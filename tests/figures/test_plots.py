@@ -91,8 +91,28 @@ def test_a_bar_is_the_mean_of_the_frames_and_a_dot_that_of_a_patient():
     dots, bar, *_ = axes.collections
     assert sorted(dots.get_offsets()[:, 1]) == [0, 1]
     assert bar.get_segments()[0][:, 1] == pytest.approx([0.9, 0.9])
-    (diamond,) = axes.lines  # the paper has no other method
+    diamond, between, twice = axes.lines  # the paper has no other method
     assert diamond.get_ydata().tolist() == [paper.TABLE_2["unet"]["dice"]]
+    assert_people_are_shown(axes, between, twice)
+
+
+def assert_people_are_shown(axes, between, twice):
+    """CAMUS's cardiologist against herself from 0.930 (ES) to 0.945 (ED), observers 0.899, a picture twice 0.958."""
+    (band,) = axes.patches
+    assert (band.get_y(), band.get_y() + band.get_height()) == (pytest.approx(0.930), pytest.approx(0.945))
+    assert (set(between.get_ydata()), set(twice.get_ydata())) == ({0.899}, {0.958})
+    labels = [drawn.get_label() for drawn in (band, between, twice)]
+    assert labels == [
+        "a cardiologist against herself 0.930-0.945", "between observers 0.899", "one picture outlined twice 0.958"
+    ]  # fmt: skip
+
+
+def test_people_stand_beside_the_dice_of_watched_frames_too():
+    history = pd.DataFrame({"epoch": [1, 2], "loss": [1.0, 0.5]})
+    _, axes = plots.curves({"unet": [history]}, [(1, 0.5), (2, 0.75)]).axes
+    dice, *people = axes.lines
+    assert dice.get_xydata().tolist() == [[1, 0.5], [2, 0.75]]
+    assert_people_are_shown(axes, *people)
 
 
 def test_fig7_has_the_label_around_each_methods_mask():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 
@@ -22,6 +23,8 @@ def test_a_method_that_finds_nothing_still_has_its_row_and_its_page(tmp_path):
     found = page.results(runs, paper.TABLE_1)
     assert [row["hd95_mm"]["mean"] for row in found["table2"]] == [2, None, 2]
     written = page.write(found, {}, tmp_path / "report").read_text()
+    assert f'<p id="found"><b>{found["found"]}' in html.unescape(written)
+    assert "between observers" in written and "0.899" not in written and "89.90" in written
     assert "without 80 frames" in written and "NaN" not in (tmp_path / "report" / "results.json").read_text()
 
 
@@ -62,6 +65,9 @@ def test_the_page_in_a_browser(reproduction):
         assert page.locator("#table1 .yes").count() == 14
         assert page.locator("#table2 tbody tr").count() == 3
         assert page.locator("#claims tbody tr").count() > 10
+        assert page.locator("#readings tbody tr").count() == 5
+        assert page.locator("#metrics tbody tr").count() == page.locator("#variance tbody tr").count() == 3
+        assert page.locator("#human tbody tr").count() == 4
         assert page.locator("figure").count() == 5
         widths = page.evaluate("[...document.images].map(image => image.naturalWidth)")
         assert len(widths) == 5 and min(widths) > 300

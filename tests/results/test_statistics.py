@@ -12,7 +12,7 @@ from scipy import stats
 
 from lvseg.errors import ConfigError, DataError
 from lvseg.results import statistics
-from lvseg.results.statistics import bootstrap_ci, holm, paired_difference
+from lvseg.results.statistics import bootstrap_ci, further, holm, paired_difference, variance
 from tests.results.support import METHODS, made_up
 
 
@@ -164,6 +164,33 @@ def test_holm_keeps_the_chance_of_any_false_finding():
     assert 0.03 < np.mean([min(holm(study)) < 0.05 for study in p_values]) < 0.065
 
 
+# What a score varies with
+
+
+def test_variance_by_hand():
+    """Two patients under two seeds: 1, 3 and 7, 5. Means by patient 2, 6, by seed 4, 4, in all 4; what is left is
+    -1, 1 and 1, -1, of one degree of freedom: residual 4. Mean squares 16 and 0: patients (16 - 4) / 2, seeds 0."""
+    rows = [("a", 0, 1.0), ("a", 1, 3.0), ("b", 0, 7.0), ("b", 1, 5.0)]
+    found = variance(pd.DataFrame(rows, columns=["patient", "seed", "dice"]))
+    assert (found.patients, found.seeds, found.residual) == pytest.approx((6, 0, 4))
+
+
+def test_variance_finds_what_was_put_in():
+    rng = np.random.default_rng(12)
+    patients, seeds = rng.normal(0, 0.05, (400, 1)), rng.normal(0, 0.03, (1, 60))
+    means = 0.9 + patients + seeds + rng.normal(0, 0.02, (400, 60))
+    table = pd.DataFrame(means).stack().rename_axis(["patient", "seed"]).rename("dice").reset_index()
+    found = variance(pd.concat([table.assign(dice=table.dice + change) for change in (-0.01, 0.01)]))  # two frames each
+    assert found.patients**0.5 == pytest.approx(np.std(patients), rel=0.02)
+    assert found.seeds**0.5 == pytest.approx(np.std(seeds), rel=0.02)
+    assert found.residual**0.5 == pytest.approx(0.02, rel=0.02)
+
+
+def test_variance_cannot_be_split_where_each_seed_tests_other_patients():
+    apart = pd.DataFrame({"patient": ["a", "b", "c", "d"], "seed": [0, 0, 1, 1], "dice": [0.1, 0.2, 0.3, 0.4]})
+    assert variance(apart) is None and variance(apart.assign(seed=0)) is None
+
+
 # Refusals
 
 
@@ -220,3 +247,17 @@ def test_frames_without_a_distance_are_counted_not_dropped_in_silence(tmp_path):
         run.scores["hd95_mm"] = [np.nan, *[2.0] * 39]
     row = statistics.table2(runs)[0]
     assert row["hd95_mm"]["mean"] == 2 and row["hd95_mm"]["frames_without"] == 2
+
+
+def test_further_scores_by_hand_and_of_tables_from_before(tmp_path):
+    """100 of 130 pixels are common: sensitivity 100 / 120, precision 100 / 110, specificity 1000 / 1010."""
+    runs = made_up(tmp_path, dict.fromkeys(METHODS, 0.9))
+    row = further(runs)[0]
+    means = row["means"]
+    assert [means[name] for name in ("iou", "sensitivity", "specificity", "precision")] == pytest.approx(
+        [100 / 130, 100 / 120, 1000 / 1010, 100 / 110]
+    )
+    assert means["hd_mm"] is means["hd95_mm"] is None and row["agreement"] == {}
+    assert row["readings"]["all pixels pooled"] == pytest.approx(200 / 230)
+    assert row["readings"]["mean over frames, at the network's size"] is None
+    assert row["variance"]["residual"] > 0 == row["variance"]["patients"]  # made up anew for each seed
