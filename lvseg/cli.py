@@ -31,8 +31,8 @@ networks = typer.Typer(no_args_is_help=True, help="Use networks that were made e
 app.add_typer(networks, name="weights")
 console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)  # file names are no markup
 
-OWN_OPTIONS = ("model", "data", "seed", "profile")
-"""The choices of an experiment that have an option of their own, so that --set doesn't take them."""
+OWN_OPTIONS = ("model", "data", "seed", "profile", "skip_bad", "patients")
+"""What has an option of its own, so that --set doesn't take it."""
 
 
 def main() -> None:
@@ -108,7 +108,7 @@ def _changes(texts: list[str] | None) -> dict[str, Any]:
     """What `--set` asks for."""
     changes = _pairs(texts)
     if own := [name for name in OWN_OPTIONS if name in changes]:
-        raise ConfigError(f"--set {own[0]}: has an option of its own; give it as --{own[0]}")
+        raise ConfigError(f"--set {own[0]}: has an option of its own; give it as --{own[0].replace('_', '-')}")
     return changes
 
 
@@ -455,6 +455,7 @@ def reproduce(
         Path | None, typer.Option(help="A Snakemake profile's folder, to run on a cluster.")
     ] = None,
     skip_bad: SkipBad = False,
+    patients: Patients = None,
 ) -> None:
     """Reproduce the paper: notebook 05 once per method and seed, then 06; ends with report/index.html.
 
@@ -470,7 +471,9 @@ def reproduce(
         raise ConfigError(f"{workflow_profile}: there is no such folder; name one with a Snakemake profile")
     from lvseg.course.reproduce import reproduce
 
-    page = reproduce(profile, source, out, model, seed, _changes(change), workflow_profile, skip_bad=skip_bad)
+    page = reproduce(
+        profile, source, out, model, seed, _changes(change), workflow_profile, skip_bad=skip_bad, patients=patients
+    )
     console.print(f"done: {page}")
 
 

@@ -103,7 +103,7 @@ def _for_any_folder(parameters: Mapping[str, Any]) -> dict[str, Any]:
         found["data"] = absolute(found["data"])
     if "split" in found:
         found["split"] = pinned(found["split"])
-    for name in ("folder", "runs", "report"):
+    for name in ("folder", "runs", "report", "patients"):
         if found.get(name):
             found[name] = str(Path(found[name]).expanduser().resolve())
     return found

@@ -43,15 +43,16 @@ def reproduce(
     workflow_profile: Path | None = None,
     say: Callable[[str], None] = print,
     skip_bad: bool = False,
+    patients: Path | None = None,
 ) -> Path:
     """Run 05 once per experiment, then 06, and return the report's `index.html`.
 
     out: gets `runs/` (a folder per experiment) and `report/`. What has a valid receipt isn't run again.
     changes: choices that differ from the profile's, for every experiment. workflow_profile: a Snakemake profile, to
-    run on a cluster instead of here. skip_bad: leave out frames that can't be used, instead of refusing. Raises
-    `lvseg.LvsegError` for wrong choices, bad data, or failed runs.
+    run on a cluster instead of here. skip_bad: leave out frames that can't be used, instead of refusing. patients: as
+    for `open_source`. Raises `lvseg.LvsegError` for wrong choices, bad data, or failed runs.
     """
-    out = out.resolve()
+    out, patients = out.resolve(), patients and patients.expanduser().resolve()
     if profile not in PROFILES:
         raise ConfigError(f"profile {profile!r} doesn't exist; choose one of: {', '.join(PROFILES)}")
     grid = plan(
@@ -61,7 +62,7 @@ def reproduce(
         seeds or list(PROFILES[profile].seeds),
         changes or {},
     )
-    frames = open_source(absolute(data))
+    frames = open_source(absolute(data), patients)
     say(f"{len(grid)} experiments on {len(frames)} frames of {data}; preparing the frames")
     # Bad data is refused before any run starts, and every run finds the frames prepared.
     data_of = {name: prepared.prepare(experiment, frames, skip_bad) for name, experiment in grid.items()}
@@ -70,7 +71,7 @@ def reproduce(
         for name, experiment in grid.items():
             if valid_receipt(runs / name, data_of[name]) is None:
                 (runs / name / NOTEBOOK).unlink(missing_ok=True)
-            _write_if_new(runs / name / PARAMETERS, _notebook_parameters(experiment, runs / name, skip_bad))
+            _write_if_new(runs / name / PARAMETERS, _notebook_parameters(experiment, runs / name, skip_bad, patients))
         plan_of = {"python": sys.executable, "memory_mb": PROFILES[profile].memory_mb, "runs": list(grid)}
         _write_if_new(runs / PLAN, plan_of)
         _snakemake(out, workflow_profile)
@@ -83,17 +84,19 @@ def _write_if_new(path: Path, value: Any) -> None:
         files.write_json(path, value)
 
 
-def _notebook_parameters(experiment: Experiment, folder: Path, skip_bad: bool = False) -> dict[str, Any]:
+def _notebook_parameters(
+    experiment: Experiment, folder: Path, skip_bad: bool = False, patients: Path | None = None
+) -> dict[str, Any]:
     """05's parameters for one experiment: those it has by name, and `changes` for what differs from the profile.
 
     The precision is always among them: `auto` may mean another one on the machine that runs the notebook. `skip_bad`
-    is only where it is asked for, so that runs made without it have the parameters they had.
+    and `patients` are only where they are asked for, so that runs made without have the parameters they had.
     """
     chosen = experiment.model_dump()
     own = {k: chosen[k] for k in parameters_of(notebook_path(TRAINING)) if k in chosen}
     usual = Experiment.of_profile(**own).model_dump()
     changes = {k: v for k, v in chosen.items() if usual[k] != v or k == "precision"}
-    asked = {"skip_bad": True} if skip_bad else {}
+    asked = {name: value for name, value in (("skip_bad", skip_bad), ("patients", str(patients or ""))) if value}
     return {**own, **asked, "changes": changes, "folder": str(folder)}
 
 

@@ -141,7 +141,7 @@ def no_images(path: Path) -> str:
 
         if dicom.may_be_dicom(path):
             return f"{path}: is a DICOM without an image (a report, or the index of a disc); name its folder"
-    return f"{path}: holds no {IMAGES}"
+    return f"{path}: holds no {IMAGES}; name one, or a folder of them"
 
 
 def may_show_names(path: Path) -> bool:
@@ -162,7 +162,7 @@ def open_path(path: Path) -> list[Frame]:
     a number from 1 in a cine (`stem_0001`). Raises `DataError` where there is no image, or a damaged one.
     """
     if not path.exists():
-        raise DataError(f"{path}: there is no such file or folder")
+        raise DataError(f"{path}: there is no such file or folder; check its name")
     frames = [frame for file in image_files(path) for frame in list_file(file)]
     frames = frames or [frame for file in disc_files(path) for frame in list_file(file, path)]
     if not frames:

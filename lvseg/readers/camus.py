@@ -108,7 +108,7 @@ def _subsets(root: Path) -> dict[str, str]:
                 )
             subset = path.stem.removeprefix("subgroup_")
             if twice := [patient for patient in patients if subsets.get(patient, subset) != subset]:
-                raise DataError(f"{path}: lists {twice[0]}, who is in {subsets[twice[0]]} too; restore the split")
+                raise DataError(f"{path}: lists {twice[0]}, who is in {subsets[twice[0]]} too; leave one of the two")
             subsets |= dict.fromkeys(patients, subset)
     return subsets
 

@@ -31,6 +31,8 @@ MAX_PIXELS = 64 * 2**20
 MAX_FRAME_PIXELS = 4096 * 4096
 MAX_FRAMES = 9_999
 MAX_POINTS = 10_000
+SMALLER = "make it smaller, or export it again if that isn't its size"
+"""What to do with a file that declares more pixels than are read."""
 _VIEWS = {"4CH": "4CH", "A4C": "4CH", "2CH": "2CH", "A2C": "2CH", "PSAX": "PSAX"}
 _PHASES = ("ED", "ES")
 FURTHER_MASK = r"_mask(?:_?\d+| ?\(\d+\))"
@@ -74,7 +76,9 @@ def reading(path: Path) -> Iterator[None]:
     except LvsegError:
         raise
     except FileNotFoundError as error:
-        raise DataError(f"{error.filename or path}: there is no such file; restore it") from None
+        raise DataError(f"{error.filename or path}: there is no such file; put it there") from None
+    except PermissionError:
+        raise DataError(f"{path}: may not be read by you; have its permissions changed") from None
     except Exception as error:  # parsers raise anything at all on damaged bytes
         raise DataError(f"{path}: can't be read{_reason(error)}; restore it from its source") from error
 
@@ -91,7 +95,7 @@ def _reason(error: Exception) -> str:
 def check_bytes(path: Path, most: int = MAX_BYTES) -> None:
     """Refuse a file of more than `most` bytes before it is read whole."""
     if path.stat().st_size > most:
-        raise DataError(f"{path}: is larger than {most} bytes; restore or divide it")
+        raise DataError(f"{path}: is larger than {most} bytes, the most that is read; divide it, or make it smaller")
 
 
 def read_text(path: Path) -> str:
@@ -133,7 +137,7 @@ def check_size(path: Path, shape: Sequence[int]) -> None:
     """Refuse a declared shape, a frame's two axes first, before memory is taken for it."""
     for pixels, most in ((shape[:2], MAX_FRAME_PIXELS), (shape, MAX_PIXELS)):
         if len(shape) < 2 or min(shape) < 1 or math.prod(map(int, pixels)) > most:
-            raise DataError(f"{path}: declares {_times(shape)} pixels, not 1 to {most}; restore or cut the file")
+            raise DataError(f"{path}: declares {_times(shape)} pixels, not 1 to {most}; {SMALLER}")
 
 
 def stated_spacing(path: Path, row: float, column: float) -> tuple[float, float]:
@@ -149,7 +153,8 @@ def grey_levels(path: Path, values: np.ndarray) -> np.ndarray:
     Raises `DataError` on any other range, on NaN, and on fractions within 0 to 1, which would come out black.
     """
     if values.ndim != 2 or values.dtype.kind not in "buif":
-        raise DataError(f"{path}: holds {_times(values.shape)} {values.dtype} values, not one grey image")
+        about = f"holds {_times(values.shape)} values of the kind {values.dtype}, not one picture of grey levels"
+        raise DataError(f"{path}: {about}; save it with levels 0 to 255")
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= 255):  # so written, NaN is refused too
         raise DataError(f"{path}: has values from {low:g} to {high:g}; rescale it to grey levels 0 to 255")
@@ -264,7 +269,7 @@ def cine_of(
     read: `read(path, index)` reads one. frame_rate_hz: left out of the facts where it isn't above 0 (not known).
     """
     if not 1 <= count <= MAX_FRAMES:
-        raise DataError(f"{path}: declares {count} frames, not 1 to {MAX_FRAMES}; restore or cut the file")
+        raise DataError(f"{path}: declares {count} frames, not 1 to {MAX_FRAMES}; divide it, or export it again")
     facts = {"frame_rate_hz": round(frame_rate_hz, 3)} if 0 < frame_rate_hz < 1e4 else {}
     first = replace(frame_of(root, path, partial(read, path, 0), *files), facts=facts)
     if count == 1:

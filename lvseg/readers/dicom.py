@@ -12,7 +12,7 @@ import mmap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn
 
@@ -320,7 +320,9 @@ def _find(
     """
     stated = int(header.get("NumberOfFrames", 0))
     if not 0 <= stated <= MAX_FRAMES:
-        raise DataError(f"{path}: declares a number of frames that isn't within 1 to {MAX_FRAMES}; correct it")
+        raise DataError(
+            f"{path}: declares a number of frames that isn't within 1 to {MAX_FRAMES}; correct NumberOfFrames"
+        )
     start = content.tell()
     if syntax.is_encapsulated:
         frames, whole = dicom_pixels.compressed_frames(content, start, syntax == RLELossless)
@@ -386,17 +388,46 @@ def _read(path: Path, index: int) -> Pixels:
         encoded = dicom_pixels.bytes_of(content, image.places[index]) if index < len(image.places) else None
         if encoded is None:
             raise DataError(f"{path}: ends within its pixels; restore it from its source")
-        grey = _grey(path, image.header, _decode(path, image, encoded, doubts), doubts)
+        frame = _decode(path, image, encoded, doubts)
+    used = _bits_used(path, _stamp(path)) if _are_bits_asked(image.header) else 0
+    grey = _grey(path, image.header, frame, used, doubts)
     _tell(path, doubts)
     return Pixels(grey, None, image.screen.spacing_mm, image.screen.region)
+
+
+def _are_bits_asked(header: pydicom.Dataset) -> bool:
+    """Whether the values may use another number of bits than the stated one: not where both are a byte's eight."""
+    return not header.PixelRepresentation and not header.BitsStored == header.BitsAllocated == 8
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What tells one state of a file from another."""
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+@lru_cache(maxsize=4)  # a cine is read frame by frame
+def _bits_used(path: Path, stamp: tuple[int, int]) -> int:
+    """The bits that the largest value of all frames needs, so that each is shown on the same scale.
+
+    Frames that can't be decoded are passed over: reading them says so.
+    """
+    highest = 0
+    with _opened(path) as content:
+        image = _examine(path, content, [])
+        for place in image.places:
+            encoded = dicom_pixels.bytes_of(content, place)
+            with suppress(DataError):
+                highest = max(highest, int(_decode(path, image, encoded, []).max()) if encoded else 0)
+    return highest.bit_length()
 
 
 def _decode(path: Path, image: _Image, encoded: bytes, doubts: list[str]) -> np.ndarray:
     """One frame's numbers (rows, columns[, 3]), YBR as RGB; what pydicom warns of is told."""
     header, syntax = image.header, image.syntax
     options = as_pixel_options(header, number_of_frames=1, pixel_keyword="PixelData", pixel_vr=image.value_type)
-    unsigned = not header.PixelRepresentation and not _has_overlay(header)
-    if unsigned:  # else values above the stated bits would lose those bits in silence
+    if not header.PixelRepresentation and not _has_overlay(header):
+        # else values above the stated bits would lose those bits in silence
         options["correct_unused_bits"] = False
     if syntax.is_encapsulated:
         _check_shape(path, header, encoded)
@@ -419,15 +450,17 @@ def _decode(path: Path, image: _Image, encoded: bytes, doubts: list[str]) -> np.
                 "restore it from its source, or export it uncompressed"
             ) from None
     doubts += [_OTHER_COLOURS for one in said if "Photometric Interpretation" in str(one.message)]
-    stated, used = int(header.BitsStored), int(frame.max()).bit_length()
-    if unsigned and used > stated:
-        doubts.append(f"states {stated} bits a number, but its values need {used}, which were taken")
-        header.BitsStored = used
     return frame
 
 
 def _check_shape(path: Path, header: pydicom.Dataset, encoded: bytes) -> None:
-    """Refuse a compressed frame that says another size or number of channels of itself than the header does."""
+    """Refuse a compressed frame that says another size or number of channels of itself than the header does, or is a
+    JPEG of a kind that no decoder here knows."""
+    if (bits := dicom_pixels.jpeg_bits(encoded)) not in (None, 8):
+        raise DataError(
+            f"{path}: holds JPEG frames of {bits} bits a number, and only those of 8 are read; export it uncompressed, "
+            "or as JPEG 2000, JPEG-LS or RLE"
+        )
     shape = dicom_pixels.coded_shape(encoded)
     if shape is None:
         return
@@ -450,8 +483,12 @@ def _has_overlay(header: pydicom.Dataset) -> bool:
     return any(header[tag].value for tag in _OVERLAYS if tag in header)
 
 
-def _grey(path: Path, header: pydicom.Dataset, frame: np.ndarray, doubts: list[str]) -> np.ndarray:
-    """A decoded frame as uint8 grey levels; YBR is RGB already."""
+def _grey(path: Path, header: pydicom.Dataset, frame: np.ndarray, used: int, doubts: list[str]) -> np.ndarray:
+    """A decoded frame as uint8 grey levels; YBR is RGB already. used: the bits that the file's values need, 0 where
+    the stated ones are believed."""
+    if used > header.BitsStored:
+        doubts.append(f"states {header.BitsStored} bits a number, but its values need {used}, which were taken")
+        header.BitsStored = used
     if header.PhotometricInterpretation == "PALETTE COLOR":
         frame = apply_color_lut(frame, header)
         frame = (frame >> 8 * (frame.itemsize - 1)).astype(np.uint8)
@@ -459,7 +496,7 @@ def _grey(path: Path, header: pydicom.Dataset, frame: np.ndarray, doubts: list[s
         if frame.dtype != np.uint8:
             raise DataError(f"{path}: has colours of more than 8 bits; convert it to 8 bits a channel")
         return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-    black, white = sorted(_window(header, frame, doubts))
+    black, white = sorted(_window(header, used, doubts))
     if not 0 < white - black < np.inf:
         raise DataError(f"{path}: states no range of grey levels; correct its window or its rescale slope")
     levels = np.clip((apply_modality_lut(frame, header) - black) / (white - black), 0, 1)
@@ -470,7 +507,7 @@ def _grey(path: Path, header: pydicom.Dataset, frame: np.ndarray, doubts: list[s
     return np.rint(255 * levels).astype(np.uint8)
 
 
-def _window(header: pydicom.Dataset, frame: np.ndarray, doubts: list[str]) -> tuple[float, float]:
+def _window(header: pydicom.Dataset, used: int, doubts: list[str]) -> tuple[float, float]:
     """The values shown black and white: of the first window (PS3.3, C.11.2.1.2.1), else all that fit the bits.
 
     Of numbers without a window that leave their top bits empty, those bits are left out, and that is told.
@@ -479,12 +516,12 @@ def _window(header: pydicom.Dataset, frame: np.ndarray, doubts: list[str]) -> tu
     if centre and width and width[0] > 1:
         return centre[0] - 0.5 - (width[0] - 1) / 2, centre[0] - 0.5 + (width[0] - 1) / 2
     bits = int(header.BitsStored)
-    used = max(8, int(frame.max()).bit_length())
-    if not header.PixelRepresentation and frame.max() > 0 and bits - used >= _UNUSED_BITS:
+    if used and bits - max(8, used) >= _UNUSED_BITS:
+        bits = max(8, used)
         doubts.append(
-            f"states {bits} bits and no window, but its values need {used}, which were taken as black to white"
+            f"states {header.BitsStored} bits and no window, but its values need {bits}, which were taken as black to "
+            "white"
         )
-        bits = used
     lowest = -(2 ** (bits - 1)) if header.PixelRepresentation else 0
     slope, intercept = float(header.get("RescaleSlope", 1)), float(header.get("RescaleIntercept", 0))
     return lowest * slope + intercept, (lowest + 2**bits - 1) * slope + intercept

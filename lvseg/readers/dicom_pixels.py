@@ -16,7 +16,8 @@ Place = list[tuple[int, int]]
 _ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _MARKS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP")
 """How a JPEG or JPEG-LS, a JPEG 2000 and a wrapped JPEG 2000 picture begin."""
-_SIZES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+_JPEG_LS = 0xF7
+_SIZES = {*range(0xC0, 0xD0), _JPEG_LS} - {0xC4, 0xC8, 0xCC}
 """JPEG's and JPEG-LS's segments that state the picture's size."""
 
 
@@ -61,9 +62,15 @@ def coded_shape(encoded: bytes) -> tuple[int, int, int] | None:
         width, height, left, top = (int.from_bytes(encoded[i : i + 4], "big") for i in (8, 12, 16, 20))
         return height - top, width - left, int.from_bytes(encoded[40:42], "big")
     for marker, segment in _segments(encoded):
-        if marker in _SIZES:
+        if marker in _SIZES and len(segment) > 5:
             return int.from_bytes(segment[1:3], "big"), int.from_bytes(segment[3:5], "big"), segment[5]
     return None
+
+
+def jpeg_bits(encoded: bytes) -> int | None:
+    """How many bits a number of a JPEG has by its own word; None for what is no JPEG (JPEG-LS, JPEG 2000, RLE)."""
+    sizes = (segment for marker, segment in _segments(encoded) if marker in _SIZES - {_JPEG_LS})
+    return next((segment[0] for segment in sizes if segment), None)
 
 
 def adobe_transform(encoded: bytes) -> int | None:

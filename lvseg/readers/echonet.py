@@ -167,7 +167,7 @@ def _table(path: Path, columns: list[str]) -> pd.DataFrame:
     try:
         table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
     except (ValueError, pd.errors.ParserError):
-        raise DataError(f"{path}: can't be read as a table with commas; save it as CSV, or restore it") from None
+        raise DataError(f"{path}: can't be read as a table with commas; save it as CSV") from None
     if absent := [column for column in columns if column not in table]:
         by = "; it is divided by semicolons, so save it with commas" if ";" in text.partition("\n")[0] else ""
         raise DataError(f"{path}: lacks the columns {', '.join(absent)}{by or '; is it the table of this data set?'}")

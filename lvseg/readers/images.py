@@ -24,7 +24,9 @@ from PIL import Image, UnidentifiedImageError
 from lvseg.errors import DataError, DataWarning
 from lvseg.readers.common import (
     FURTHER_MASK,
+    MAX_FRAME_PIXELS,
     PICTURES,
+    SMALLER,
     check_bytes,
     check_size,
     files_below,
@@ -254,7 +256,7 @@ def _loaded(path: Path, data: bytes) -> Iterator[Image.Image]:
             raise DataError(f"{path}: can't be read as a picture: {_instead(data)}") from None
         except Image.DecompressionBombError as error:
             declared = re.sub(r"\D*(\d+).*", r"\1", str(error))
-            raise DataError(f"{path}: declares {declared} pixels; restore or cut the file") from None
+            raise DataError(f"{path}: declares {declared} pixels, not 1 to {MAX_FRAME_PIXELS}; {SMALLER}") from None
         with picture:
             check_size(path, picture.size)
             pages = getattr(picture, "n_frames", 1)

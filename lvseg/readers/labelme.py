@@ -191,7 +191,8 @@ def _content(path: Path) -> dict[str, Any]:
     shapes = content.get("shapes") if isinstance(content, dict) else None
     if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
         raise DataError(
-            f"{path}: can't be read as an annotation of LabelMe, {_holding(content)}; restore it, or move it elsewhere"
+            f"{path}: can't be read as an annotation of LabelMe, {_holding(content)}; save it anew in LabelMe, or move "
+            "it elsewhere"
         )
     return content
 

@@ -48,6 +48,7 @@ _FEW_LEVELS = 8
 """A picture has more grey levels, a label map hasn't."""
 _LPS = np.array([-1.0, -1.0, 1.0])
 """From NIfTI's axes (right, anterior, superior) to left, posterior, superior."""
+_NO_NIFTI = "doesn't begin as a NIfTI file does: it is damaged or of another kind; restore it, or convert it anew"
 
 
 def list_file(root: Path, path: Path) -> list[Frame]:
@@ -318,7 +319,7 @@ def _nifti_kind(path: Path, data: bytes) -> Any:
     """nibabel's class for the file, by the length that its header states: nibabel itself would mend a wrong one."""
     lengths = [int.from_bytes(data[:4], order) for order in ("little", "big")]
     if 348 not in lengths and 540 not in lengths:
-        raise DataError(f"{path}: doesn't begin as a NIfTI file does; restore it, or convert it anew")
+        raise DataError(f"{path}: {_NO_NIFTI}")
     return nibabel.Nifti2Image if 540 in lengths else nibabel.Nifti1Image
 
 
@@ -326,7 +327,7 @@ def _nifti_header(path: Path, data: bytes, check: bool = True) -> Any:
     try:
         return _nifti_kind(path, data).header_class.from_fileobj(io.BytesIO(data), check=check)
     except (HeaderDataError, WrapStructError):
-        raise DataError(f"{path}: doesn't begin as a NIfTI file does; restore it, or convert it anew") from None
+        raise DataError(f"{path}: {_NO_NIFTI}") from None
 
 
 def _nifti_shape(path: Path) -> tuple[int, ...]:

@@ -25,6 +25,7 @@ def results(runs: Sequence[Run], table1_rows: Sequence[paper.Layer]) -> dict[str
         "found": summary(judged, data, rows[0]["n_patients"]),
         "profile": first.experiment.profile,
         "data": data,
+        "patients": first.receipt.get("patients", ""),  # runs made before this was kept don't say
         "table1": [layer._asdict() for layer in table1_rows],
         "table2": rows,
         "claims": judged,
