@@ -417,6 +417,8 @@ REPRODUCE = ("reproduce", "--profile", "smoke", "--out", "OUT")
         ((*TRAIN, "--set", "split=DIR/gone.json"), ["gone.json", "lvseg data split"]),
         ((*TRAIN, "--from", "DIR"), ["DIR", "no valid receipt"]),
         ((*TRAIN, "--set", "start=DIR/gone.keras"), ["gone.keras", "weights.keras of a finished run"]),
+        ((*TRAIN, "--set", "skip_bad=1"), ["skip_bad: has an option of its own; give it as --skip-bad"]),
+        ((*TRAIN, "--set", "patients=a.csv"), ["give it as --patients"]),
         (("evaluate", "DIR"), ["DIR", "receipt"]),
         (("evaluate", "DIR/nowhere"), ["nowhere"]),
         (("evaluate", "DIR/a.png"), ["a.png"]),

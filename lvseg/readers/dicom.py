@@ -342,7 +342,7 @@ def _find(
     if not frames:
         raise DataError(
             f"{path}: can't be read, as its pixels are less than one frame of {header.Rows} x {header.Columns}; "
-            "correct Rows, Columns or what says how a pixel is stored, or restore it from its source"
+            "correct Rows, Columns or what says how a pixel is stored, or export it again"
         )
     if len(frames) != stated and (stated or len(frames) > 1):
         doubts.append(f"states {stated or 'no number of'} frames and holds {len(frames)}; those were taken")
@@ -389,8 +389,8 @@ def _read(path: Path, index: int) -> Pixels:
         if encoded is None:
             raise DataError(f"{path}: ends within its pixels; restore it from its source")
         frame = _decode(path, image, encoded, doubts)
-    used = _bits_used(path, _stamp(path)) if _are_bits_asked(image.header) else 0
-    grey = _grey(path, image.header, frame, used, doubts)
+        used = _bits_used(path, _stamp(path)) if _are_bits_asked(image.header) else 0
+        grey = _grey(path, image.header, frame, used, doubts)
     _tell(path, doubts)
     return Pixels(grey, None, image.screen.spacing_mm, image.screen.region)
 

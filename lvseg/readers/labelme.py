@@ -190,10 +190,9 @@ def _content(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: can't be read as JSON, from {place} on; restore it from its source") from None
     shapes = content.get("shapes") if isinstance(content, dict) else None
     if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
-        raise DataError(
-            f"{path}: can't be read as an annotation of LabelMe, {_holding(content)}; save it anew in LabelMe, or move "
-            "it elsewhere"
-        )
+        about = "as its shapes are no list of shapes" if shapes is not None else _holding(content)
+        advice = "save it anew in LabelMe, or move it elsewhere"
+        raise DataError(f"{path}: can't be read as an annotation of LabelMe, {about}; {advice}")
     return content
 
 

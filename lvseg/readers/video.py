@@ -111,6 +111,10 @@ def _declared_bytes(path: Path, size: int) -> int:
         return place
 
 
+def _damaged(path: Path, index: int) -> DataError:
+    return DataError(f"{path}: frame {index + 1} can't be decoded, so it is damaged; restore the video")
+
+
 class _Decoder:
     """Keeps the last video open and reads on: seeking isn't exact in every codec, starting anew is slow."""
 
@@ -127,6 +131,8 @@ class _Decoder:
             while self._next <= index:
                 if not self._capture.grab():
                     self._key = None
+                    if index < self._capture.get(cv2.CAP_PROP_FRAME_COUNT):
+                        raise _damaged(path, self._next)
                     raise DataError(
                         f"{path}: has no frame {index + 1}, as it ends after {self._next}; "
                         "give a number that it has, or the whole video"
@@ -135,7 +141,7 @@ class _Decoder:
             picture = self._capture.retrieve()[1]
             if picture is None:
                 self._key = None
-                raise DataError(f"{path}: frame {index + 1} can't be decoded, so it is damaged; restore the video")
+                raise _damaged(path, index)
             return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
 
 

@@ -85,25 +85,26 @@ def opened(path: Path) -> tuple[list[Frame], list[str]]:
     return frames, [str(one.message) for one in said if one.category is DataWarning]
 
 
-def jpeg_lossless(values: np.ndarray) -> bytes:
-    """JPEG Lossless (process 14, predicted from the left neighbour) of 8-bit values (rows, columns[, 3])."""
+def jpeg_lossless(values: np.ndarray, bits: int = 8) -> bytes:
+    """JPEG Lossless (process 14, predicted from the left neighbour) of values (rows, columns[, 3]) below 2^bits."""
     rows, columns, channels = (*values.shape, 1)[:3]
     samples = values.reshape(rows, columns, channels).astype(int)
-    predicted = np.full_like(samples, 128)
+    half, codes = 2 ** (bits - 1), bits + 1
+    predicted = np.full_like(samples, half)
     predicted[1:, 0], predicted[:, 1:] = samples[:-1, 0], samples[:, :-1]
-    bits = []
-    for step in ((samples - predicted + 128) % 256 - 128).ravel().tolist():  # a code of four bits says how many follow
-        size = abs(step).bit_length()
-        bits.append(f"{size:04b}" + (f"{step if step > 0 else step + 2**size - 1:0{size}b}" if size else ""))
-    text = "".join(bits)
+    pieces = []
+    for step in ((samples - predicted + half) % (2 * half) - half).ravel().tolist():
+        size = abs(step).bit_length()  # a code of four bits says how many follow
+        pieces.append(f"{size:04b}" + (f"{step if step > 0 else step + 2**size - 1:0{size}b}" if size else ""))
+    text = "".join(pieces)
     data = (
         int(text.ljust(-(-len(text) // 8) * 8, "1"), 2).to_bytes(-(-len(text) // 8), "big").replace(b"\xff", b"\xff\0")
     )
     each = b"".join(bytes([number + 1, 0x11, 0]) for number in range(channels))
-    frame = bytes([0xFF, 0xC3, 0, 8 + 3 * channels, 8]) + rows.to_bytes(2) + columns.to_bytes(2) + bytes([channels])
-    codes = bytes([0xFF, 0xC4, 0, 28, 0, 0, 0, 0, 9, *[0] * 12, *range(9)])
+    frame = bytes([0xFF, 0xC3, 0, 8 + 3 * channels, bits]) + rows.to_bytes(2) + columns.to_bytes(2) + bytes([channels])
+    table = bytes([0xFF, 0xC4, 0, 19 + codes, 0, 0, 0, 0, codes, *[0] * 12, *range(codes)])
     scan = bytes([0xFF, 0xDA, 0, 6 + 2 * channels, channels]) + bytes(b for n in range(channels) for b in (n + 1, 0))
-    return b"\xff\xd8" + frame + each + codes + scan + bytes([1, 0, 0]) + data + b"\xff\xd9"
+    return b"\xff\xd8" + frame + each + table + scan + bytes([1, 0, 0]) + data + b"\xff\xd9"
 
 
 def burnt(screen: np.ndarray, text: str, at: tuple[int, int]) -> np.ndarray:

@@ -170,8 +170,9 @@ def test_a_side_of_which_nothing_is_left_is_refused(tmp_path: Path, monkeypatch:
 
 def test_a_reproduction_hands_it_to_its_notebooks_only_where_it_is_asked_for(tmp_path: Path) -> None:
     experiment = prepared.settled(Experiment.of_profile("smoke"))
-    assert "skip_bad" not in reproduce._notebook_parameters(experiment, tmp_path)
-    assert reproduce._notebook_parameters(experiment, tmp_path, skip_bad=True)["skip_bad"] is True
+    assert not {"skip_bad", "patients"} & reproduce._notebook_parameters(experiment, tmp_path).keys()
+    given = reproduce._notebook_parameters(experiment, tmp_path, skip_bad=True, patients=tmp_path / "mine.csv")
+    assert given["skip_bad"] is True and given["patients"] == str(tmp_path / "mine.csv")
 
 
 @pytest.mark.slow
@@ -191,6 +192,31 @@ def test_the_command_line_trains_on_the_others_and_the_receipt_names_the_rest(tm
     assert done.returncode == 0 and "(left out)" in done.stderr, done.stderr
     (name,) = files.read_json(tmp_path / "run" / "receipt.json")["skipped"]
     assert "p1_f0" in name
+
+
+@pytest.mark.slow
+def test_a_reproduction_does_so_through_its_notebooks_and_takes_a_list_of_patients(tmp_path: Path) -> None:
+    """Each file named after its view: the list alone says whose they are, here two patients a folder."""
+    from lvseg.readers.labelme import write_labelme
+
+    frames = [replace(frame, patient="ch2") for frame in discs(10, 2)]
+    write_labelme(frames, tmp_path / "data")
+    bad = tmp_path / "data" / "ch2" / "p1_f0.json"
+    bad.write_text(bad.read_text().replace("points", "dots"))
+    rows = [f"{frame.name}.json,{frame.name.partition('_')[0]}" for frame in frames]
+    (tmp_path / "mine.csv").write_text("file,patient\n" + "\n".join(rows) + "\n")
+    arguments = ["reproduce", "--profile", "smoke", "--model", "unet", "--data", "labelme:data", "--out", "out"]
+    arguments += ["--set", "epochs=1", "--set", "max_frames=null", "--patients", "mine.csv"]
+    refused = lvseg(*arguments, cwd=tmp_path)
+    assert refused.returncode == 2 and "1 of 20 frames can't be used" in refused.stderr
+    done = lvseg(*arguments, "--skip-bad", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (run,) = (tmp_path / "out" / "runs").glob("*/receipt.json")
+    receipt, split = files.read_json(run), files.read_json(run.with_name("split.json"))
+    assert [name.endswith("p1_f0") for name in receipt["skipped"]] == [True] and receipt["patients"] == "stated"
+    sides = [{name.rpartition("_")[0] for name in split[side]} for side in ("train", "test")]
+    assert len(split["test"]) in (3, 4) and not sides[0] & sides[1]
+    assert "The patients are stated" in (tmp_path / "out" / "report" / "index.html").read_text()
 
 
 def test_what_is_known_of_a_patient_is_left_out_where_it_is_unclear(tmp_path: Path) -> None:

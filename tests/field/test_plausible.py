@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ from lvseg.errors import DataError, DataWarning
 from lvseg.experiment import Experiment
 from lvseg.inference.predict import ejection_fractions, predict
 from lvseg.inference.segmenter import Segmenter
+from lvseg.phantom.heart import Patient, outline, sample_patient, ventricle, volume_fraction
 from lvseg.readers.record import Pixels
 from tests.field.support import grey
 from tests.inference.support import EXPERIMENT, TRUTH, ellipse, threshold_network, write_nifti
@@ -153,6 +155,28 @@ def test_areas_of_one_beat_do_not_jump():
     beat = 1000 * (0.7 + 0.3 * np.cos(np.linspace(0, 2 * np.pi, 12)))
     assert plausible.jumps(beat) == {} and plausible.jumps([1000, 400]) == {} and plausible.jumps([0, 500]) == {}
     assert set(plausible.jumps([1000, 200])) == {0, 1} and set(plausible.jumps([900, 0, 100, 950, 940])) == {2}
+
+
+@pytest.mark.parametrize("population", ["child", "adult", "random"])
+def test_no_beat_of_a_virtual_patient_jumps_at_any_rate(population: str) -> None:
+    """At 10 to 60 frames a second, and of end-diastole and end-systole alone, up to the largest ejection fraction."""
+    largest = plausible.MOST_EF_PERCENT / 100
+    for seed in range(12):
+        drawn = sample_patient(seed, population)
+        for patient in (drawn, replace(drawn, ejection_fraction=largest)):
+            seconds = 60 / patient.heart_rate_bpm
+            for rate in (10, 15, 25, 40, 60):
+                for late in (0, 0.25, 0.5, 0.75):  # the first frame, as a share of the time between two
+                    phases = (np.arange(late, 3 * seconds * rate) / (seconds * rate)) % 1
+                    assert plausible.jumps([area(patient, phase) for phase in phases]) == {}
+            ends = [area(patient, 0), area(patient, patient.systole)]
+            assert plausible.jumps(ends) == {} and (patient is drawn or ends[0] / ends[1] > 0.9 * plausible.JUMP)
+
+
+def area(patient: Patient, phase: float) -> float:
+    """The cavity's, in mm²."""
+    contour = outline(ventricle(patient, volume_fraction(patient, phase)))
+    return cv2.contourArea(contour.astype(np.float32))
 
 
 def test_an_ejection_fraction_from_nearly_nothing_is_not_given():

@@ -61,6 +61,16 @@ def test_a_spacing_that_cannot_be_is_refused(tmp_path: Path, spacing: tuple[floa
     refused(lambda: only(open_path(path)), path, "mm")
 
 
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_picture(tmp_path / "a.png")
+
+    def forbidden(self: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    refused(lambda: only(open_path(path)), path, "may not be read by you; have its permissions changed")
+
+
 def test_a_sentence_shows_no_address_in_memory(tmp_path):
     (tmp_path / "notes.png").write_text("no picture at all")
     with pytest.raises(DataError, match=r"notes\.png: can't be read") as caught:

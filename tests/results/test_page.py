@@ -28,6 +28,25 @@ def test_a_method_that_finds_nothing_still_has_its_row_and_its_page(tmp_path):
     assert "without 80 frames" in written and "NaN" not in (tmp_path / "report" / "results.json").read_text()
 
 
+@pytest.mark.parametrize(
+    ("patients", "said"),
+    [
+        ("known", "The patients are known by the data set's own rule."),
+        ("stated", "The patients are stated in a list"),
+        ("guessed from the first sub-folder", "The patients are guessed from the first sub-folder</b>: where that is"),
+        (None, ""),
+    ],
+)
+def test_the_page_says_how_patients_are_known(tmp_path, patients, said):
+    """Runs of before this was kept don't say."""
+    runs = made_up(tmp_path, dict.fromkeys(METHODS, 0.9), seeds=(0,))
+    for run in runs:
+        run.receipt.update({} if patients is None else {"patients": patients})
+    written = html.unescape(page.write(page.results(runs, paper.TABLE_1), {}, tmp_path / "report").read_text())
+    assert said in written and ("The patients are" in written) == bool(said)
+    assert ("patients.csv" in written) == ("guessed" in said)
+
+
 @pytest.mark.slow
 @pytest.mark.xdist_group("reproduction")
 def test_results_of_a_real_run(reproduction):
