@@ -40,32 +40,6 @@ def _sentence(action) -> str:
 
 
 GREY = Image.fromarray(PICTURE)
-PICTURES: dict[str, tuple[bytes, str]] = {
-    "empty": (b"", "is empty"),
-    "text": (b"hello", "of another kind than its name says"),
-    "PDF": (b"%PDF-1.7\n", "holds a PDF document; save the picture as PNG"),
-    "ZIP": (b"PK\x03\x04" + bytes(60), "holds a ZIP archive"),
-    "HEIC": (b"\0\0\0\x18ftypheic" + bytes(60), "holds a HEIC photograph"),
-    "web page": (b"<!doctype html><html>", "holds a web page"),
-    "DICOM": (bytes(128) + b"DICM", "holds a DICOM image"),
-    "cut": (png(PICTURE)[:300], "restore it"),
-    "pages": (_encoded("TIFF", GREY, save_all=True, append_images=[GREY, GREY]), "isn't one picture but 3"),
-    "moving": (_encoded("GIF", GREY, save_all=True, append_images=[GREY.rotate(180)]), "isn't one picture but 2"),
-    "dark 16 bits": (_encoded("PNG", Image.fromarray(PICTURE.astype(np.uint16) * 4)), "no level above 1020"),
-    "fractions": (_encoded("TIFF", Image.fromarray((PICTURE / 255).astype(np.float32))), "multiply them by 255"),
-    "Lab": (_encoded("TIFF", Image.new("LAB", (32, 24))), "neither grey, RGB nor CMYK"),
-}
-
-
-@pytest.mark.parametrize("cause", PICTURES)
-def test_pictures(tmp_path: Path, cause: str) -> None:
-    data, words = PICTURES[cause]
-    path = tmp_path / "a.png"
-    path.write_bytes(data)
-    sentence = _sentence(lambda: open_path(path)[0].read())
-    assert sentence.startswith(f"{path}: ") and words in sentence and ";" in sentence
-
-
 READ: dict[str, bytes] = {
     "WebP": _encoded("WEBP", GREY.convert("RGB"), lossless=True),
     "GIF": _encoded("GIF", GREY),
@@ -93,35 +67,6 @@ def test_what_transparency_hides_is_told(tmp_path: Path) -> None:
     Image.fromarray(np.stack([PICTURE, PICTURE, PICTURE, 0 * PICTURE], axis=2)).save(tmp_path / "a.png")
     with pytest.warns(DataWarning, match="transparent"):
         np.testing.assert_array_equal(only(open_path(tmp_path)).image, PICTURE)
-
-
-ANNOTATIONS: dict[str, tuple[Any, str]] = {
-    "no shape": ({"shapes": []}, "holds no shape; outline it, or remove the file"),
-    "no label": ({"shapes": [LV | {"label": None}]}, "a shape without a text label"),
-    "a number": ({"shapes": [LV | {"label": 1}]}, "a shape without a text label"),
-    "another label": ({"shapes": [LV | {"label": "LA"}]}, "only 'LA'; label it LV, or list its label in"),
-    "a wall": ({"shapes": [LV | {"label": "LV (epi)"}]}, "only 'LV (epi)'"),
-    "shapes of another kind": ({"shapes": {"a": 1}}, "can't be read as an annotation of LabelMe"),
-    "no points": ({"shapes": [{"label": "LV"}]}, "an outline isn't a list of"),
-    "a point": (
-        {"shapes": [LV | {"shape_type": "point", "points": [[1, 1]]}]},
-        "by a point of 1 points; draw a polygon",
-    ),
-    "a spline": ({"shapes": [LV | {"shape_type": "spline"}]}, "by a spline of 4 points; draw a polygon"),
-    "bad base64": ({"imageData": "not base64!"}, "its imageData is no base64 text"),
-    "bad picture": ({"imageData": base64.b64encode(b"%PDF-1.7").decode()}, "holds a PDF document"),
-    "no picture": ({"imageData": None, "imagePath": None}, "neither imageData nor imagePath"),
-    "a picture gone": ({"imageData": None, "imagePath": "D:\\a\\x.png"}, "put it beside the JSON"),
-    "a picture elsewhere": ({"imageData": None, "imagePath": "..\\img\\x.png"}, "open the folder that holds both"),
-}
-
-
-@pytest.mark.parametrize("cause", ANNOTATIONS)
-def test_annotations(tmp_path: Path, cause: str) -> None:
-    fields, words = ANNOTATIONS[cause]
-    path = write_labelme(tmp_path / "set" / "a.json", **fields)
-    sentence = _sentence(lambda: only(open_source(f"labelme:{tmp_path / 'set'}")))
-    assert sentence.startswith(f"{path}: ") and words in sentence
 
 
 @pytest.mark.parametrize("text", ["{", "[1, 2", "hello"])

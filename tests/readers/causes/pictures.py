@@ -155,6 +155,10 @@ CAUSES = {
         picture(encoded("TIFF", GREY, save_all=True, append_images=[GREY, GREY])),
         "{root}/a.png: isn't one picture but 3; save each as a file of its own",
     ),
+    "a moving GIF": Cause(
+        picture(encoded("GIF", GREY, save_all=True, append_images=[GREY.rotate(180)])),
+        "{root}/a.png: isn't one picture but 2; save each as a file of its own",
+    ),
     "16 bits without white": Cause(
         picture(encoded("PNG", Image.fromarray(PICTURE.astype(np.uint16) * 4))),
         "{root}/a.png: has 16 bits a pixel but no level above 1020, so its white isn't known; stretch "
@@ -232,6 +236,16 @@ CAUSES = {
         "{root}/set/a.json: outlines no left ventricle, only a shape without a text label; label it LV, "
         "or list its label in {root}/set/lv_labels.txt",
     ),
+    "a number for a label": Cause(
+        labelme([LV | {"label": 1}]),
+        "{root}/set/a.json: outlines no left ventricle, only a shape without a text label; label it LV, "
+        "or list its label in {root}/set/lv_labels.txt",
+    ),
+    "the wall's label": Cause(
+        labelme([LV | {"label": "LV (epi)"}]),
+        "{root}/set/a.json: outlines no left ventricle, only 'LV (epi)'; label it LV, or list its label "
+        "in {root}/set/lv_labels.txt",
+    ),
     "shapes that are none": Cause(
         text({"shapes": {"a": 1}}),
         "{root}/set/a.json: can't be read as an annotation of LabelMe, as its shapes are no list of "
@@ -281,6 +295,10 @@ CAUSES = {
     "no base64": Cause(
         labelme(imageData="not base64!"),
         "{root}/set/a.json: can't be read, as its imageData is no base64 text; save it anew in LabelMe",
+    ),
+    "a PDF as imageData": Cause(
+        labelme(imageData=base64.b64encode(b"%PDF-1.7").decode()),
+        "{root}/set/a.json: can't be read as a picture: it holds a PDF document; save the picture as PNG",
     ),
     "neither imageData nor imagePath": Cause(
         labelme(imageData=None, imagePath=None),
