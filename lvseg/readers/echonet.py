@@ -112,9 +112,10 @@ def _outlines(
     frames = pd.to_numeric(rows["Frame"], errors="coerce")
     stems = {name: _stem(name) for name in rows["FileName"].unique()}  # a name has some forty rows
     names = rows["FileName"].map(stems)
-    for (name, index), places in rows.groupby([names, frames]).indices.items():
+    good = frames.between(0, 1e6) & (frames % 1 == 0)
+    for (name, index), places in rows.groupby([names, frames.where(good)]).indices.items():
         outlines[name][int(index)] = _outline(path, name, int(index), points[places], to_outline)
-    for row, name in names[~(frames.between(0, 1e6) & (frames % 1 == 0))].items():
+    for row, name in names[~good].items():
         error = DataError(f"{path}: row {row + 2} has a Frame that is no number from 0 on; correct that row of {name}")
         outlines[name] = {0: error}
     return outlines
@@ -165,8 +166,10 @@ def _table(path: Path, columns: list[str]) -> pd.DataFrame:
     """A CSV file as text, which must have the named columns."""
     text = read_text(path)
     try:
-        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
-    except (ValueError, pd.errors.ParserError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows of more cells than the header has
+            table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, index_col=False)
+    except (ValueError, pd.errors.ParserError, pd.errors.ParserWarning):
         raise DataError(f"{path}: can't be read as a table with commas; save it as CSV") from None
     if absent := [column for column in columns if column not in table]:
         by = "; it is divided by semicolons, so save it with commas" if ";" in text.partition("\n")[0] else ""

@@ -54,7 +54,7 @@ def test_a_bad_tracing_refuses_its_own_frame(tmp_path: Path) -> None:
 def test_a_bad_row_refuses_its_own_video_and_so_does_a_doubled_one(tmp_path: Path) -> None:
     tracings, listed = (write_echonet(tmp_path) / name for name in ("VolumeTracings.csv", "FileList.csv"))
     whole = tracings.read_text()
-    for number in ("soon", "1.5", "-1", "1e300", ""):
+    for number in ("soon", "1.5", "-1", "1e300", "inf", "-inf", ""):
         tracings.write_text(whole.replace("0XA.avi,50,5,50,95,1\n", f"0XA.avi,50,5,50,95,{number}\n"))
         found = outcomes(f"echonet:{tmp_path}")
         assert [error for name, error in found.items() if "0XB" in name] == ["", ""]

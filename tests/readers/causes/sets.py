@@ -122,6 +122,10 @@ CAUSES = {
         without("Videos/0XA.avi"), "{root}/Videos/0XA.avi: there is no such file; put it there"
     ),
     "no table": Cause(no_table, "{root}/FileList.csv: can't be read as a table with commas; save it as CSV"),
+    "a table whose rows have more cells than its header": Cause(
+        echonet("VolumeTracings.csv", "0XB.avi,50,5,", "0XB.avi,50,5,0,"),
+        "{root}/VolumeTracings.csv: can't be read as a table with commas; save it as CSV",
+    ),
     "a table without a column": Cause(
         echonet("FileList.csv", "Split", "Side"),
         "{root}/FileList.csv: lacks the columns Split; is it the table of this data set?",
