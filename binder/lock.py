@@ -1,7 +1,7 @@
-"""Make `requirements.lock`, `environment.yml` and `binder/environment.yml` from `pyproject.toml` (`make lock`).
+"""Make the locks and the two conda environments from `pyproject.toml` (`make lock`).
 
-The lock pins every package for every platform by hash and names no package index. The two conda environments take
-the direct dependencies at the lock's versions; a test holds all of them together.
+A lock pins every package for every system by hash and names no package index. The environments for conda and Binder
+have every pin of `requirements.lock`; a test holds all of them together.
 """
 
 from __future__ import annotations
@@ -9,55 +9,42 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
-from packaging.markers import Marker
-
 ROOT = Path(__file__).parents[1]
-LOCK = ROOT / "requirements.lock"
-ENVIRONMENTS = {ROOT / "environment.yml": ("cpu", "test"), ROOT / "binder" / "environment.yml": ("cpu",)}
-"""Each environment file, and the optional dependencies that it has besides the required ones."""
+TEST, RUN = ROOT / "requirements-test.lock", ROOT / "requirements.lock"
+LOCKS = {TEST: ("cpu", "test"), RUN: ("cpu",)}
+"""Each lock and the extras in it. The first one has all the others' packages, and gives them its versions."""
 PYTHON = "3.11"
+ENVIRONMENTS = {ROOT / "environment.yml": ("--editable .",), ROOT / "binder" / "environment.yml": ()}
+"""Each conda environment, and what pip installs there besides the pins: Binder has the package from `postBuild`."""
 
 
-def dependencies(*extras: str) -> list[str]:
-    """Names of the direct dependencies, and of those of the given extras, sorted."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    listed = [*project["dependencies"]]
-    for extra in extras:
-        listed += project["optional-dependencies"][extra]
-    return sorted(re.split(r"[\[<>=!~; ]", text, maxsplit=1)[0] for text in listed)
+def pins(lock: Path) -> list[str]:
+    """A lock's pins with their markers, without hashes."""
+    lines = lock.read_text(encoding="utf-8").splitlines()
+    return [line.removesuffix(" \\") for line in lines if re.match(r"[A-Za-z0-9]", line)]
 
 
-def locked_versions() -> dict[str, str]:
-    """Versions in the lock by name; of those with a marker, the ones that `PYTHON` takes."""
-    versions: dict[str, str] = {}
-    for line in LOCK.read_text().splitlines():
-        if found := re.match(r"([A-Za-z0-9._-]+)==([^ ;\\]+)(?: ; (.*?))?(?: \\)?$", line):
-            name, version, marker = found.groups()
-            if marker is None or Marker(marker).evaluate({"python_full_version": f"{PYTHON}.9"}):
-                versions[name] = version
-    return versions
-
-
-def environment(extras: tuple[str, ...]) -> str:
+def environment(more: tuple[str, ...]) -> str:
     """The text of a conda environment file."""
-    versions = locked_versions()
-    pins = "".join(f"      - {name}=={versions[name]}\n" for name in dependencies(*extras))
+    listed = "".join(f"      - {line}\n" for line in [*pins(RUN), *more])
     return (
-        "# Made by `make lock` from pyproject.toml and requirements.lock; don't edit.\n"
-        f"name: lvseg\nchannels:\n  - conda-forge\ndependencies:\n  - python={PYTHON}\n  - pip\n  - pip:\n{pins}"
+        f"# Made by `make lock` from {RUN.name}; don't edit.\n"
+        f"name: lvseg\nchannels:\n  - conda-forge\ndependencies:\n  - python={PYTHON}\n  - pip\n  - pip:\n{listed}"
     )
 
 
 def main() -> None:
-    """Write the lock, then the environments that follow from it."""
-    command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--extra", "cpu", "--extra", "test"]
-    command += ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate"]
-    subprocess.run([*command, "--quiet", "--output-file", LOCK], cwd=ROOT, check=True)
-    for path, extras in ENVIRONMENTS.items():
-        path.write_text(environment(extras))
+    """Write the locks, then the environments that follow from one of them."""
+    compile_ = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--group", "build", "--quiet"]
+    compile_ += ["--universal", "--python-version", PYTHON, "--generate-hashes", "--no-header", "--no-annotate"]
+    for lock, extras in LOCKS.items():
+        chosen = [word for extra in extras for word in ("--extra", extra)]
+        constrained = [] if lock == TEST else ["--constraint", TEST.name]
+        subprocess.run([*compile_, *chosen, *constrained, "--output-file", lock.name], cwd=ROOT, check=True)
+    for path, more in ENVIRONMENTS.items():
+        path.write_text(environment(more), encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -311,7 +311,7 @@ def evaluate(
     - `lvseg evaluate runs/first`
     - `lvseg evaluate predicted_masks true_masks`
     """
-    from lvseg import evaluation
+    from lvseg import evaluation, files
     from lvseg.training.folder import Run
 
     if truth is None:
@@ -319,7 +319,7 @@ def evaluate(
     else:
         table, taken = evaluation.compare_folders(predicted, truth)
         _say(taken)
-    console.print(table.to_csv(index=False, float_format="%.4f"), end="")
+    console.print(files.csv_text(table, float_format="%.4f"), end="")
     _say(f"mean Dice {table.dice.mean():.4f}, mean accuracy {table.acc.mean():.4f}, {len(table)} frames")
 
 

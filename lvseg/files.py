@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +26,7 @@ def atomic(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        with temporary.open("rb") as file:
+        with temporary.open("r+b") as file:  # Windows syncs no file that is open for reading only
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
@@ -45,16 +43,21 @@ def _unwritable(path: Path, error: OSError) -> DataError:
 def append_line(path: Path, line: str) -> None:
     """Add `line` to the text file `path`, which is made where it is missing."""
     try:
-        with path.open("a", encoding="utf-8") as file:
+        with path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(line + "\n")
     except OSError as error:
         raise _unwritable(path, error) from None
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` atomically, in UTF-8."""
+    """Write `text` to `path` atomically, in UTF-8 and with its own line ends: its checksum is the same everywhere."""
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def csv_text(table: Any, **how: Any) -> str:
+    """A pandas table as CSV without its index, lines ending alike on every system. how: `DataFrame.to_csv`'s own."""
+    return table.to_csv(index=False, lineterminator="\n", **how)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -95,26 +98,26 @@ def locked(folder: Path, patience: float = 5.0) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{folder}: can't be made ({error.strerror}); choose another folder") from None
-    deadline = time.monotonic() + patience
-    with (folder / ".lock").open("w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise DataError(
-                        f"{folder}: another process is writing here; wait for it or choose another folder"
-                    ) from None
-                time.sleep(0.1)
+    import filelock  # only here, as in `cache_folder`: `lvseg --help` stays quick
+
+    try:
+        held = filelock.FileLock(folder / ".lock").acquire(timeout=patience, poll_interval=0.1)
+    except filelock.Timeout:
+        raise DataError(f"{folder}: another process is writing here; wait for it or choose another folder") from None
+    except (OSError, NotImplementedError) as error:  # a folder that can't be written, a disk that knows no locks
+        raise DataError(f"{folder}: can't be locked ({error}); choose another folder") from None
+    with held:
         for half_written in folder.glob(_TEMPORARY.format(stem="*", process="[0-9]*", suffix=".*")):
             half_written.unlink()
         yield
 
 
 def cache_folder() -> Path:
-    """Where what was read once is kept: `LVSEG_CACHE`, or `~/.cache/lvseg`."""
-    return Path(os.environ.get("LVSEG_CACHE", "~/.cache/lvseg")).expanduser().resolve()
+    """Where what was read once is kept: `LVSEG_CACHE`, or the system's place for it, such as `~/.cache/lvseg`."""
+    import platformdirs
+
+    named = os.environ.get("LVSEG_CACHE") or platformdirs.user_cache_dir("lvseg", appauthor=False)
+    return Path(named).expanduser().resolve()
 
 
 def kept() -> list[Path]:

@@ -10,11 +10,14 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 import lvseg
 
@@ -47,7 +50,8 @@ def describe() -> dict[str, Any]:
 
 def cores() -> int:
     """Processor cores that this process may use: those it may run on, or its control groups' share where less."""
-    shares = [len(os.sched_getaffinity(0))]
+    process = psutil.Process()  # on macOS it can run on all
+    shares = [len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else psutil.cpu_count() or 1]
     for group in _control_groups("cpu"):
         text = _text(group / "cpu.max") or f"{_text(group / 'cpu.cfs_quota_us')} {_text(group / 'cpu.cfs_period_us')}"
         quota, _, period = text.partition(" ")
@@ -58,7 +62,7 @@ def cores() -> int:
 
 def memory_limit() -> int:
     """Bytes that this process may use: the machine's memory, or its control groups' limit where that is less."""
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    limits = [psutil.virtual_memory().total]
     for group in _control_groups("memory"):
         text = _text(group / "memory.max") or _text(group / "memory.limit_in_bytes")
         if text.isdigit():
@@ -83,17 +87,17 @@ def _control_groups(controller: str) -> Iterator[Path]:
 def _text(path: Path) -> str:
     """A system file's text; "" where there is no such file."""
     try:
-        return path.read_text().strip()
+        return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
 
 
 def processor() -> str:
-    """The processor's name, as Linux tells it."""
+    """The processor's name, as the system tells it."""
     named = (
         line.partition(":")[2].strip() for line in _text(SYSTEM / "proc/cpuinfo").splitlines() if "model name" in line
     )
-    return next(named, platform.machine())
+    return next(named, platform.processor() or platform.machine())
 
 
 def fastest_precision() -> str:
@@ -129,6 +133,10 @@ def matmul_flops(size: int = 2048) -> float:
     return 2 * size**3 / min(seconds)
 
 
+_NOT_GLIBC = (AttributeError, TypeError)
+"""What asking for its functions raises on macOS, and on Windows."""
+
+
 def limit_arenas(count: int = 2) -> None:
     """Let all threads share `count` pools of memory, where the C library is glibc and nobody set `MALLOC_ARENA_MAX`.
 
@@ -140,7 +148,7 @@ def limit_arenas(count: int = 2) -> None:
     arena_max = -8  # malloc.h: M_ARENA_MAX
     if "MALLOC_ARENA_MAX" not in os.environ:
         os.environ["MALLOC_ARENA_MAX"] = str(count)
-        with contextlib.suppress(AttributeError):
+        with contextlib.suppress(*_NOT_GLIBC):
             ctypes.CDLL(None).mallopt(arena_max, count)
 
 
@@ -151,8 +159,19 @@ def release_memory() -> None:
     figures and Keras's compiled steps refer to themselves and wait for a collection that seldom comes while training.
     """
     gc.collect()
-    with contextlib.suppress(AttributeError):
+    with contextlib.suppress(*_NOT_GLIBC):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def peak_memory_mb() -> int:
+    """The most memory (MB) that this process has held."""
+    held = psutil.Process().memory_info()
+    if hasattr(held, "peak_wset"):
+        return round(held.peak_wset / 2**20)
+    import resource  # isn't there on Windows, which tells it as above
+
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
 
 
 def training_seconds(multiply_adds: float, images: int, flops: float, share: float) -> float:

@@ -5,6 +5,7 @@ An experiment counts as done only by its receipt, so a killed reproduction goes 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -103,13 +104,14 @@ def _notebook_parameters(
 def _snakemake(out: Path, workflow_profile: Path | None) -> None:
     """Run the workflow in `out`; raises `RunError` that names the runs which didn't finish."""
     plan_file, log = out / "runs" / PLAN, out / "runs" / "snakemake.log"
-    command = [sys.executable, "-m", "lvseg.course.lifeline", "snakemake", "--snakefile", str(SNAKEFILE)]
-    command += ["--configfile", str(plan_file), "--directory", str(out), "--cores", "all", "--keep-going"]
+    command = [sys.executable, "-m", "lvseg.course.lifeline", str(os.getpid()), "snakemake"]
+    command += ["--snakefile", str(SNAKEFILE), "--configfile", str(plan_file), "--directory", str(out)]
+    command += ["--cores", "all", "--keep-going"]
     # Our lock and our receipts decide what is done: they outlive a kill, Snakemake's own notes may not.
     command += ["--quiet", "all", "--nolock", "--ignore-incomplete", "--rerun-triggers", "mtime"]
     if workflow_profile is not None:
         command += ["--profile", str(workflow_profile)]
-    with log.open("w") as stderr:
+    with log.open("w", encoding="utf-8") as stderr:
         status = subprocess.run(command, stderr=stderr).returncode
     if status:
         runs = files.read_json(plan_file)["runs"]

@@ -38,7 +38,7 @@ def anonymous(frames: Sequence[Frame], out: Path) -> list[Frame]:
             name = label if len(of_file) == 1 else f"{label}_{place:04d}"
             named.append(replace(frame, name=name, patient=label))
     if key:
-        files.write_text(out / KEY, pd.DataFrame(key).to_csv(index=False).encode(errors="replace").decode())
+        files.write_text(out / KEY, files.csv_text(pd.DataFrame(key)).encode(errors="replace").decode())
     return named
 
 

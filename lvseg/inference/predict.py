@@ -71,7 +71,7 @@ def predict(
         if quality:
             table.loc[table.doubt.notna(), "trust"] = 0.0
             outputs.write_overview(table, out)
-        text = table.to_csv(index=False, float_format="%.6g")
+        text = files.csv_text(table, float_format="%.6g")
         files.write_text(out / MEASUREMENTS, text.encode(errors="replace").decode())  # names may be no UTF-8
     return table, problems
 

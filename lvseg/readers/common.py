@@ -45,6 +45,7 @@ _LAYOUT = re.compile(rf"{_CONTENT}([_ -]{_CONTENT})*", re.IGNORECASE)
 """Folders named after what lies in them, or after a side of a split, not after a patient."""
 _RARE = re.compile(r"[\x00-\x7f\u01c0-\u02ff]*[\u01c0-\u02ff][\x00-\x7f\u01c0-\u02ff]*")
 """Text whose letters beyond ASCII are such as no language has alone: short GB18030 that could pass for UTF-8."""
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 BY_FOLDER = "guessed from the first sub-folder"
 BY_NAME = "guessed from the name before its first _"
 """How a patient is guessed where neither the data set nor the user says (`Frame.patient_by`)."""
@@ -195,8 +196,9 @@ def is_layout(folder: str) -> bool:
 
 
 def safe(name: str) -> str:
-    """`name` with everything but letters, digits, `_`, `.` and `-` replaced."""
-    return re.sub(r"[^\w.-]", "-", name)
+    """`name` with everything but letters, digits, `_`, `.` and `-` replaced; Windows' names of devices get a `_`."""
+    replaced = re.sub(r"[^\w.-]", "-", name)
+    return f"_{replaced}" if _DEVICE.match(replaced) else replaced
 
 
 def numbered(name: str, index: int) -> str:

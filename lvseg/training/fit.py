@@ -67,7 +67,7 @@ def fit(
                     due = keep(folder, identity, learner.variables, progress)
             learner.follow(4 / (epoch - stage.first + 4) if experiment.average else 1.0)
             row = progress.end_epoch(time.monotonic() - started)
-            files.write_text(folder / HISTORY, pd.DataFrame(progress.history).to_csv(index=False))
+            files.write_text(folder / HISTORY, files.csv_text(pd.DataFrame(progress.history)))
             say(f"{folder.name}: epoch {epoch}/{experiment.epochs}  loss {row['loss']:.4f}  {row['seconds']:.1f} s")
             if each_epoch is not None:
                 each_epoch(network, progress.history)

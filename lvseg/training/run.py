@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import resource
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -83,7 +82,7 @@ def _train(data: Prepared, folder: Path, say: Say, each_epoch: EachEpoch | None)
     )
     network = networks.mean(trained)
     if len(history) > 1:
-        files.write_text(folder / names.HISTORY, _together(history).to_csv(index=False))
+        files.write_text(folder / names.HISTORY, files.csv_text(_together(history)))
     machine.release_memory()  # that the compiled step took
     started = time.monotonic()
     with files.atomic(folder / names.KERAS) as temporary:
@@ -92,7 +91,7 @@ def _train(data: Prepared, folder: Path, say: Say, each_epoch: EachEpoch | None)
 
     segment = Segmenter(network.predict_on_batch, experiment).masks
     table, masks = evaluation.evaluate(segment, data.tested, experiment.size)
-    files.write_text(folder / names.SCORES, table.to_csv(index=False))
+    files.write_text(folder / names.SCORES, files.csv_text(table))
     with files.atomic(folder / names.MASKS) as temporary:
         np.savez_compressed(temporary, allow_pickle=False, **masks)
     say(f"{folder.name}: Dice {table.dice.mean():.4f} on {len(table)} frames of {table.patient.nunique()} patients")
@@ -108,7 +107,7 @@ def _train(data: Prepared, folder: Path, say: Say, each_epoch: EachEpoch | None)
         "parameters": network.count_params(),
         "seconds": round(training_seconds + time.monotonic() - started, 1),
         "starts": (folder / names.LOG).read_text(encoding="utf-8").count(" start: "),
-        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_memory_mb": machine.peak_memory_mb(),
     }
     receipt = names.write_receipt(folder, data, facts)
     names.tidy(folder)

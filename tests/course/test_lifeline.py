@@ -1,32 +1,39 @@
-"""A process that was started through the lifeline doesn't outlive its parent."""
+"""A process that was started through the lifeline doesn't outlive the one it hangs on, shells between them or not."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import time
-from pathlib import Path
 
+import psutil
 import pytest
 
+STARTS = """
+import os, subprocess, sys
+line = [sys.executable, "-m", "lvseg.course.lifeline", str(os.getpid()), "sleeper"]
+between = "import subprocess, sys; subprocess.run(sys.argv[1:])"
+subprocess.run([sys.executable, "-c", between, *line] if sys.argv[1] == "between" else line)
+"""
 
-def test_lifeline_ends_with_its_parent(tmp_path):
-    """A child started through the lifeline is gone soon after its parent was killed."""
+
+@pytest.mark.parametrize("how", ["straight", "between"])
+@pytest.mark.parametrize("reaped", [True, False])
+def test_lifeline_ends_with_the_process_it_hangs_on(how, reaped, tmp_path):
+    """Killed, and its death asked for or not: until then it is a zombie."""
     (tmp_path / "sleeper.py").write_text("import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(60)\n")
-    starts_it = "import subprocess, sys\nsubprocess.run([sys.executable, '-m', 'lvseg.course.lifeline', 'sleeper'])"
-    (tmp_path / "parent.py").write_text(starts_it)
-    parent = subprocess.Popen([sys.executable, "parent.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
-    child = int(parent.stdout.readline())
+    parent = subprocess.Popen([sys.executable, "-c", STARTS, how], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    child = psutil.Process(int(parent.stdout.readline()))
+    assert child.is_running()
     parent.kill()
+    if reaped:
+        parent.wait()
+    assert not psutil.wait_procs([child], timeout=10)[1], "the child outlived it"
     parent.wait()
-    for _ in range(50):
-        time.sleep(0.1)
-        try:
-            os.kill(child, 0)
-        except ProcessLookupError:
-            break
-        if Path(f"/proc/{child}/stat").read_text().split()[2] == "Z":
-            break
-    else:
-        pytest.fail("the child outlived its parent")
+
+
+def test_lifeline_of_a_process_that_is_gone_ends_at_once(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    (tmp_path / "sleeper.py").write_text("import time\ntime.sleep(60)\n")
+    command = [sys.executable, "-m", "lvseg.course.lifeline", str(gone.pid), "sleeper"]
+    assert subprocess.run(command, cwd=tmp_path, timeout=30).returncode == 1
