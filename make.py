@@ -41,6 +41,10 @@ COMMANDS: dict[str, tuple[str, list[tuple[dict[str, str], list[str]]]]] = {
         "networks and losses on PyTorch, which has to be installed in .venv first",
         [(TORCH, ["python", "-m", "pytest", *NEUTRAL, "tests/test_backends.py"])],
     ),
+    "test-wheel": (
+        "build the wheel and use it in a clean environment, which takes some minutes and 2 GB",
+        [({}, ["python", "-m", "pytest", "tests/wheel.py"])],
+    ),
     "bench": ("measure what benchmarks/ measures", [({}, ["python", "-m", "benchmarks"])]),
     "lint": (
         "format, style, types, and the direction of imports",

@@ -1,6 +1,7 @@
 """Keras, imported once and without TensorFlow's start-up chatter, which would end up in every notebook.
 
-The backend is TensorFlow, or what `KERAS_BACKEND` says; where TensorFlow isn't installed but JAX is, JAX.
+The backend is TensorFlow, or what `KERAS_BACKEND` says; where TensorFlow isn't installed but another is, that one.
+Where none is, importing this raises `lvseg.ConfigError`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 
 from lvseg import machine
 
@@ -44,9 +44,7 @@ def _without_extras() -> Iterator[None]:
             del sys.modules[name]
 
 
-if "KERAS_BACKEND" not in os.environ:
-    only_jax = find_spec("tensorflow") is None and find_spec("jax")
-    os.environ["KERAS_BACKEND"] = "jax" if only_jax else "tensorflow"
+os.environ["KERAS_BACKEND"] = machine.backend()
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # TensorFlow takes a whole GPU otherwise
 

@@ -1,4 +1,4 @@
-"""The command line: `lvseg doctor | data | train | evaluate | predict | weights | cache | notebook | reproduce`."""
+"""The command line: doctor, data, train, evaluate, predict, weights, cache, course, notebook, reproduce."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+import lvseg
 from lvseg.errors import ConfigError, DataError, DataWarning, LvsegError
 
 # Every command imports what it needs when it is called, so that help is quick.
@@ -27,6 +28,8 @@ app = typer.Typer(
 )
 data = typer.Typer(no_args_is_help=True, help="Make, check and split data sets.")
 app.add_typer(data, name="data")
+course = typer.Typer(no_args_is_help=True, help="Work through the course.")
+app.add_typer(course, name="course")
 networks = typer.Typer(no_args_is_help=True, help="Use networks that were made elsewhere.")
 app.add_typer(networks, name="weights")
 console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)  # file names are no markup
@@ -136,6 +139,21 @@ Patients = Annotated[
     typer.Option("--patients", help="A CSV file with the columns file and patient; else patients.csv in the data."),
 ]
 Profile = Annotated[str, typer.Option(help="smoke, class, fine or paper: one code path, other sizes.")]
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        console.print(f"lvseg {lvseg.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which lvseg this is.")
+    ] = False,
+) -> None:
+    """What the command line takes without a command."""
 
 
 @app.command()
@@ -421,6 +439,20 @@ def cache(
         for path in kept:
             path.unlink(missing_ok=True)
         console.print("cleared")
+
+
+@course.command("copy")
+def course_copy(
+    folder: Annotated[Path, typer.Argument(callback=_folder_to_write, help="Gets notebooks/ and data_samples/.")],
+) -> None:
+    """Copy the course's notebooks and samples into a folder of your own, to work in.
+
+    Example: `lvseg course copy my_course`
+    """
+    from lvseg.course.copy import copy_course
+
+    copy_course(folder)
+    console.print(f"{folder}: open it with `jupyter lab {folder / 'notebooks' / '00_start_here.ipynb'}`")
 
 
 @app.command()

@@ -13,8 +13,9 @@ from typing import Any
 
 from lvseg.errors import DataError
 
-CHECKOUT = Path(__file__).resolve().parents[1]
-"""The project's folder, in which the package lies beside notebooks, samples and workflow."""
+_PACKAGE = Path(__file__).resolve().parent
+CHECKOUT = _PACKAGE / "shipped" if (_PACKAGE / "shipped").is_dir() else _PACKAGE.parent
+"""Where notebooks, samples and workflow lie: beside the package in a checkout, within it as a wheel installs it."""
 _TEMPORARY = ".{stem}.{process}{suffix}"
 """The name under which a file is written before it gets its own."""
 

@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 
 import lvseg
+from lvseg.errors import ConfigError
 
 SYSTEM = Path("/")
 """Where Linux shows its control groups, by which a container or a batch system limits a process."""
@@ -39,13 +40,32 @@ def identity() -> dict[str, Any]:
 
 def describe() -> dict[str, Any]:
     """`identity`, the memory (GiB) that this process may use, and the installed Keras backends."""
-    installed = [name for name in ("tensorflow", "jax", "torch") if find_spec(name)]
     return {
         **identity(),
         "memory GiB": round(memory_limit() / 2**30, 1),
-        "backends": ", ".join(installed) or "none",
-        "backend": os.environ.get("KERAS_BACKEND") or next(iter(installed), "none"),
+        "backends": ", ".join(installed_backends()) or "none",
+        "backend": os.environ.get("KERAS_BACKEND") or next(iter(installed_backends()), "none"),
     }
+
+
+def installed_backends() -> list[str]:
+    """What Keras can compute with here, the usual one first."""
+    return [name for name in ("tensorflow", "jax", "torch") if find_spec(name)]
+
+
+def backend() -> str:
+    """What Keras computes with: what `KERAS_BACKEND` says, else the first that is installed.
+
+    Raises `lvseg.ConfigError` where that isn't installed, or none is.
+    """
+    named, installed = os.environ.get("KERAS_BACKEND"), installed_backends()
+    if not installed:
+        raise ConfigError(
+            "no TensorFlow, JAX or PyTorch is installed, which networks train with: pip install lvseg[cpu]"
+        )
+    if named and named not in installed:
+        raise ConfigError(f"KERAS_BACKEND={named}, which isn't installed; choose one of: {', '.join(installed)}")
+    return named or installed[0]
 
 
 def cores() -> int:

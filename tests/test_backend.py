@@ -8,6 +8,35 @@ import sys
 
 import pytest
 
+from lvseg import machine
+from lvseg.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("installed", "named", "backend"),
+    [
+        (["tensorflow", "jax"], "", "tensorflow"),
+        (["tensorflow", "jax"], "jax", "jax"),
+        (["jax"], "", "jax"),
+        (["torch"], "", "torch"),
+    ],
+)
+def test_what_is_named_or_installed_computes(installed, named, backend, monkeypatch):
+    monkeypatch.setattr(machine, "find_spec", lambda name: name in installed or None)
+    monkeypatch.setenv("KERAS_BACKEND", named)
+    assert machine.backend() == backend
+
+
+@pytest.mark.parametrize(
+    ("installed", "named", "said"),
+    [([], "", r"pip install lvseg\[cpu\]"), (["tensorflow"], "jax", "KERAS_BACKEND=jax, which isn't installed")],
+)
+def test_no_backend_is_a_sentence(installed, named, said, monkeypatch):
+    monkeypatch.setattr(machine, "find_spec", lambda name: name in installed or None)
+    monkeypatch.setenv("KERAS_BACKEND", named)
+    with pytest.raises(ConfigError, match=said):
+        machine.backend()
+
 
 def in_a_new_process(code: str, **environment: str) -> list[str]:
     """The lines that Python prints for `code`."""

@@ -36,7 +36,7 @@ def notebook_path(name: str) -> Path:
     for path in found:
         if path.stem == name or path.stem.split("_")[0] == name:
             return path
-    names = ", ".join(path.stem for path in found) or f"none, {NOTEBOOKS} is missing: work in a checkout of the project"
+    names = ", ".join(path.stem for path in found) or f"none, {NOTEBOOKS} is missing: install lvseg anew"
     raise ConfigError(f"notebook {name!r} doesn't exist; choose one of: {names}")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lvseg import files, paper
+from lvseg import files, machine, paper
 from lvseg.course.notebooks import TRAINING, RunError, notebook_path, parameters_of
 from lvseg.data import prepared
 from lvseg.data.source import absolute, open_source
@@ -56,6 +56,7 @@ def reproduce(
     out, patients = out.resolve(), patients and patients.expanduser().resolve()
     if profile not in PROFILES:
         raise ConfigError(f"profile {profile!r} doesn't exist; choose one of: {', '.join(PROFILES)}")
+    machine.backend()  # without one, no run would get far
     grid = plan(
         profile,
         absolute(data),
