@@ -12,10 +12,9 @@ import re
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -74,19 +73,19 @@ class Failed:
         return f"your code stops with {self.kind}: {self.text}{self.line}"
 
 
-def _call(answer: Callable, *arguments: Any) -> Any:
-    return answer(*arguments)
+def _as_it_is(function: Callable) -> Callable:
+    return function
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Exercise:
     """A task, its solution and all that its check needs.
 
     id: the notebook's number and a name, "03.gate". function: the solution, with the lines that a student writes
     between `BEGIN` and `END`. answer: an independent reference that takes a probe's arguments. probes: the arguments
-    to try, some of them random. run: calls a student's function with a probe's arguments; raises `Misfit`.
-    compared: what the check compares, in words. tolerance: the largest difference that counts as equal, absolute for
-    answers below 1, relative above.
+    to try, some of them random. prepare: makes of a student's function one that takes a probe's arguments; may raise
+    `Misfit`, and give None for a blank. compared: what the check compares, in words. tolerance: the largest difference
+    that counts as equal, besides a hundred-thousandth of the value.
     """
 
     id: str
@@ -97,7 +96,7 @@ class Exercise:
     probes: Callable[[np.random.Generator], Probes]
     mistakes: tuple[Mistake, ...]
     hints: tuple[str, ...]
-    run: Callable = _call
+    prepare: Callable = _as_it_is
     tolerance: float = 1e-5
 
     @cached_property
@@ -135,11 +134,10 @@ class Exercise:
         name = self.function.__name__
         if not callable(mine):
             return self._wrong(f'hand over the function itself, not what it returns: check("{self.id}", {name})')
-        watched = _Watched(mine)
-        probes = self.probes(np.random.default_rng())
-        outcomes = self._outcomes(watched, probes)
-        first = next(iter(outcomes.values()))
-        if first is None:
+        watched, probes = _Watched(mine), self.probes(np.random.default_rng())
+        prepared = self._prepared(watched)
+        outcomes = {label: _outcome(prepared, arguments, watched) for label, arguments in probes.items()}
+        if any(outcome is None for outcome in outcomes.values()):
             if self._is_blank(mine):
                 return Result(self.id, "not tried yet", f"write {name} above, then run both cells again")
             return self._wrong(f"{name} returns nothing: is the return missing?")
@@ -149,23 +147,22 @@ class Exercise:
         if all(_same(outcomes[label], right[label], self.tolerance) for label in probes):
             largest = max(_difference(outcomes[label], right[label]) for label in probes)
             return Result(self.id, "right", f"{self.compared}, largest difference {largest:.1g}")
-        for mistake in self.mistakes:
-            theirs = self._outcomes(self.mistaken(mistake), probes)
-            if all(_same(outcomes[label], theirs[label], self.tolerance) for label in probes):
+        for number, mistake in enumerate(self.mistakes):
+            mistaken = self._mistaken(number)
+            if all(_same(outcomes[each], _outcome(mistaken, probes[each]), self.tolerance) for each in probes):
                 return self._wrong(mistake.hint)
         label = next(label for label in probes if not _same(outcomes[label], right[label], self.tolerance))
         return self._wrong(f"{_unlike(outcomes[label], right[label], label)}. {self._see_hints()}")
 
-    def _outcomes(self, function: Callable, probes: Probes) -> dict[str, np.ndarray | Failed | None]:
-        return {label: self._outcome(function, arguments) for label, arguments in probes.items()}
-
-    def _outcome(self, function: Callable, arguments: tuple) -> np.ndarray | Failed | None:
+    def _prepared(self, function: Callable) -> Callable | Failed | None:
         try:
-            with np.errstate(all="ignore"):
-                found = self.run(function, *copy.deepcopy(arguments))
-                return None if found is None or found is ... else _array(found)
+            return self.prepare(function)
         except Exception as error:
-            return Failed(type(error).__name__, _first_line(error), _place(error, function))
+            return _failed(error, function)
+
+    @cache  # noqa: B019  (an exercise lives as long as its module)
+    def _mistaken(self, number: int) -> Callable | Failed | None:
+        return self._prepared(self.mistaken(self.mistakes[number]))
 
     def _is_blank(self, mine: Callable) -> bool:
         """Whether a function that returns nothing is the blank: there is no more to it than to that."""
@@ -188,11 +185,7 @@ class _Watched:
 
     def __call__(self, *arguments: Any) -> Any:
         given = {each.__code__ for each in arguments if inspect.isfunction(each)}
-        with self._noting(given):
-            return self.function(*arguments)
 
-    @contextmanager
-    def _noting(self, given: set) -> Iterator[None]:
         def note(frame: Any, event: str, _: Any) -> None:
             module = frame.f_globals.get("__name__") or ""
             if event == "call" and module.startswith("lvseg.") and frame.f_code not in given:
@@ -201,9 +194,27 @@ class _Watched:
         before = sys.getprofile()
         sys.setprofile(note)
         try:
-            yield
+            return self.function(*arguments)
         finally:
             sys.setprofile(before)
+
+
+def _outcome(
+    prepared: Callable | Failed | None, arguments: tuple, function: Callable | None = None
+) -> np.ndarray | Failed | None:
+    """What a prepared answer gives: numbers, None for nothing, or how it failed."""
+    if not callable(prepared):
+        return prepared
+    try:
+        with np.errstate(all="ignore"):
+            found = prepared(*copy.deepcopy(arguments))
+            return None if found is None or found is ... else _array(found)
+    except Exception as error:
+        return _failed(error, function)
+
+
+def _failed(error: Exception, function: Callable | None) -> Failed:
+    return Failed(type(error).__name__, _first_line(error), _place(error, function))
 
 
 def _array(value: Any) -> np.ndarray:
@@ -213,7 +224,7 @@ def _array(value: Any) -> np.ndarray:
 
 def _same(one: np.ndarray | Failed | None, other: np.ndarray | Failed | None, tolerance: float) -> bool:
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        return one.shape == other.shape and np.allclose(one, other, rtol=tolerance, atol=tolerance, equal_nan=True)
+        return one.shape == other.shape and np.allclose(one, other, rtol=1e-5, atol=tolerance, equal_nan=True)
     if isinstance(one, Failed) and isinstance(other, Failed):
         return (one.kind, one.text) == (other.kind, other.text)
     return one is None and other is None
@@ -243,10 +254,10 @@ def _unlike(mine: np.ndarray | Failed | None, right: np.ndarray, label: str) -> 
 def _first_line(error: Exception) -> str:
     """What an error says, short, and without the numbers that Keras gives to layers without a name."""
     lines = str(error).strip().splitlines() or [""]
-    return re.sub(r"(?<=[a-z])_\d+\b", "", textwrap.shorten(lines[0], 200))
+    return re.sub(r"(?<=[a-z])_\d+\b", "", textwrap.shorten(lines[0], 300))
 
 
-def _place(error: Exception, function: Callable) -> str:
+def _place(error: Exception, function: Callable | None) -> str:
     """The line of the student's cell at which an error arose, in words."""
     function = getattr(function, "function", function)
     code = getattr(function, "__code__", None)

@@ -187,13 +187,14 @@ def tile_mapping(tile, clip_limit):
 
 
 def _tiles(random: np.random.Generator) -> Probes:
-    dark = np.clip(random.normal(30, 9, (64, 48)), 0, 255).astype(np.uint8)
+    """So large that the whole pixels in which OpenCV spreads move no grey level by more than one."""
+    dark = np.clip(random.normal(30, 9, (160, 128)), 0, 255).astype(np.uint8)
     wall = dark.copy()
-    wall[40:, :] = np.clip(random.normal(190, 12, (24, 48)), 0, 255)
+    wall[100:] = np.clip(random.normal(190, 12, (60, 128)), 0, 255)
     return {
         "a dark tile": (dark, 2.0),
         "a tile with a bright wall": (wall, 3.5),
-        "a tile of one grey level": (np.full((32, 32), 90, np.uint8), 2.0),
+        "a tile of one grey level": (np.full((160, 128), 90, np.uint8), 2.0),
     }
 
 
@@ -217,9 +218,19 @@ TILE = Exercise(
             "clip_limit is no number of pixels: it counts in fair shares, one of which is tile.size / 256 pixels.",
         ),
         Mistake(
-            "clip limit taken as a share of the tile",
-            {"int(clip_limit * tile.size / 256)": "int(clip_limit * tile.size)"},
-            "your limit is more pixels than the tile has, so it clips nothing. A fair share is tile.size / 256.",
+            "fair share of the levels that occur",
+            {"tile.size / 256)": "histogram[histogram > 0].mean())"},
+            "your fair share divides the tile's pixels by the levels that occur. Divide by all 256: in a dark tile few "
+            "levels occur, and they are what is to be limited.",
+        ),
+        Mistake(
+            "divided by what is left instead of spread",
+            {
+                " + (histogram - clipped).sum() / 256": "",
+                "clipped.cumsum() / tile.size": "clipped.cumsum() / clipped.sum()",
+            },
+            "you divide by the pixels that are left, which stretches the clipped histogram back: the limit is undone. "
+            "Spread the cut pixels over all levels.",
         ),
         Mistake(
             "limit of one fair share, whatever is asked",
@@ -327,9 +338,9 @@ WEIGHTS = Exercise(
             "both neighbours get one half wherever the pixel lies. The nearer one counts more.",
         ),
         Mistake(
-            "nearest centre only",
-            {"np.clip(x / tile - 0.5, 0, tiles - 1)": "np.rint(np.clip(x / tile - 0.5, 0, tiles - 1))"},
-            "only the nearest centre counts. Linear means: the weight falls evenly from one centre to the next.",
+            "in pixels instead of shares",
+            {"return weights": "return weights * tile"},
+            "your weights add up to the tile's width. They are shares: divide by the distance of two centres.",
         ),
     ),
     hints=(

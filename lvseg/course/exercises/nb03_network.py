@@ -6,13 +6,13 @@ import numpy as np
 
 from lvseg.backend import keras, layers, ops
 from lvseg.course.exercises import transplant
-from lvseg.course.exercises.exercise import Exercise, Mistake, Probes
+from lvseg.course.exercises.exercise import Exercise, Misfit, Mistake, Probes
 
 
 def parameters(kernel, channels_in, channels_out):
-    """How many numbers a 2-D convolution with a square kernel learns, its biases included.
+    """How many numbers a 2-D convolution learns, its biases included.
 
-    kernel: the kernel's side, 3 for 3x3. Returns a whole number.
+    kernel: the side of the square kernel, 3 for 3x3. Returns a whole number.
     """
     ### BEGIN SOLUTION
     return kernel**2 * channels_in * channels_out + channels_out
@@ -73,10 +73,10 @@ PARAMETERS = Exercise(
 
 
 def receptive_field(convolutions):
-    """The side of the input square that one element behind a chain of convolutions sees.
+    """The side of the input square that an element behind some convolutions sees.
 
-    convolutions: list of (kernel, stride), the first one first. Returns a whole number of
-    pixels; without any convolution an element sees itself, 1.
+    convolutions: list of (kernel, stride), the first one first. Returns a whole
+    number of pixels; without any convolution an element sees itself, 1.
     """
     ### BEGIN SOLUTION
     side, step = 1, 1  # step: how far neighbouring elements lie apart in the input
@@ -106,7 +106,9 @@ RECEPTIVE = Exercise(
         "ResBlock (2)'s three 3x3 convolutions, then two more": ([(3, 1), (3, 1), (3, 2), (3, 1), (3, 1)],),
         "strides in a row": ([(5, 2), (3, 3), (2, 2), (3, 1)],),
         "no convolution": ([],),
-        "a random chain": ([(int(k), int(s)) for k, s in zip([7, 3, 5], random.permutation([2, 3, 1]), strict=True)],),
+        "a random chain": (
+            [(int(k), int(s)) for k, s in zip(random.integers(2, 9, 6), random.integers(1, 4, 6), strict=True)],
+        ),
     },
     mistakes=(
         Mistake(
@@ -155,8 +157,9 @@ RECEPTIVE = Exercise(
 def residual(x, filters):
     """The residual part of a ResBlock: two stages and a shortcut around both.
 
-    x: Keras tensor (h, w, c). A stage: BatchNormalization, 3x3 Conv2D, LeakyReLU with
-    slope 0.01. The shortcut: a 1x1 Conv2D. Returns their sum, (h, w, filters).
+    x: Keras tensor (h, w, c). A stage: BatchNormalization, 3x3 Conv2D, LeakyReLU
+    with slope 0.01. The shortcut: a 1x1 Conv2D of x. Returns the sum of both ways,
+    (h, w, filters).
     """
     ### BEGIN SOLUTION
     y = x
@@ -170,8 +173,8 @@ def residual(x, filters):
 
 
 def _with_filters(piece: transplant.Piece, filters: int):
-    """The piece's `run` for a block that is told its number of filters."""
-    return lambda block, *arrays: piece.run(lambda *tensors: block(*tensors, filters), *arrays)
+    """The piece's `prepare` for a block that is told its number of filters."""
+    return lambda block: piece.prepare(lambda *tensors: block(*tensors, filters))
 
 
 _RESIDUAL = transplant.Piece(("resblock_1",), "resblock_2_add")
@@ -193,7 +196,7 @@ RESIDUAL = Exercise(
     "your block with the trained weights of ResBlock (2), on a real frame and on random numbers",
     answer=_RESIDUAL.answer,
     probes=_RESIDUAL.probes,
-    run=_with_filters(_RESIDUAL, 16),
+    prepare=_with_filters(_RESIDUAL, 16),
     mistakes=(
         Mistake(
             "no shortcut",
@@ -250,8 +253,8 @@ RESIDUAL = Exercise(
 def inception(x, filters):
     """Four branches side by side, joined in this order, filters // 4 channels each.
 
-    1. 1x1.  2. 1x1, then 3x3.  3. 1x1, 3x3, 3x3.  4. 3x3 max pooling with stride 1, 1x1.
-    Each convolution is followed by LeakyReLU with slope 0.01 and keeps height and width.
+    1. 1x1. 2. 1x1, then 3x3. 3. 1x1, 3x3, 3x3. 4. 3x3 max pooling with stride 1, 1x1.
+    Each convolution keeps height and width; LeakyReLU with slope 0.01 follows it.
     x: Keras tensor (h, w, c). Returns (h, w, filters).
     """
 
@@ -278,7 +281,7 @@ INCEPTION = Exercise(
     "your module with the trained weights of ResBlock (2)'s, on a real frame and on random numbers",
     answer=_INCEPTION.answer,
     probes=_INCEPTION.probes,
-    run=_with_filters(_INCEPTION, 16),
+    prepare=_with_filters(_INCEPTION, 16),
     mistakes=(
         Mistake(
             "pooling after the convolution",
@@ -343,11 +346,12 @@ INCEPTION = Exercise(
 
 
 def upsample(row):
-    """Twice as many values by linear interpolation, as bilinear upsampling does per direction.
+    """Twice as many values, by linear interpolation.
 
-    row: float array (n,). Think of each value as the middle of a cell of width 1; every
-    cell is cut in two, and each half asks for the value at its own middle. Beyond the
-    first and the last middle the outermost value holds. Returns a float array (2 n,).
+    row: float array (n,). Each value is that of the middle of a cell of width 1.
+    Every cell is cut in two, and each half asks for the value at its own middle.
+    Beyond the first and the last old middle the outermost value holds.
+    Returns a float array (2 n,).
     """
     ### BEGIN SOLUTION
     middles = np.arange(len(row)) + 0.5
@@ -419,9 +423,10 @@ UPSAMPLE = Exercise(
 def gate(skip, below):
     """An additive attention gate: the skip connection, weighted pixel by pixel.
 
-    skip: Keras tensor (h, w, c) of the encoder; below: (h, w, d), upsampled in the decoder.
-    Both joined, skip first; a 1x1 convolution to c // 2 channels; LeakyReLU with slope
-    0.01; a 1x1 convolution to one channel; sigmoid; times skip. Returns (h, w, c).
+    skip: Keras tensor (h, w, c) from the encoder. below: (h, w, d), upsampled.
+    Both joined, skip first; a 1x1 convolution to c // 2 channels; LeakyReLU with
+    slope 0.01; a 1x1 convolution to one channel; sigmoid; times skip.
+    Returns (h, w, c).
     """
     ### BEGIN SOLUTION
     y = layers.Concatenate()([skip, below])
@@ -443,7 +448,7 @@ GATE = Exercise(
     "your gate with the trained weights of the one at 32x32, on a real frame and on random numbers",
     answer=_GATE.answer,
     probes=_GATE.probes,
-    run=_GATE.run,
+    prepare=_GATE.prepare,
     mistakes=(
         Mistake(
             "no sigmoid",
@@ -498,10 +503,10 @@ GATE = Exercise(
 
 
 def join(below, skip, gate):
-    """What a decoder's ResBlock is given: below, upsampled, and beside it the gated skip.
+    """What a decoder's ResBlock is given: below, upsampled, beside the gated skip.
 
-    below: Keras tensor (h, w, d). skip: (2 h, 2 w, c). gate: a function of (skip, upsampled)
-    that returns a tensor of skip's shape. Upsampling: twice, bilinear.
+    below: Keras tensor (h, w, d). skip: (2 h, 2 w, c). gate: a function of
+    (skip, upsampled) that returns a tensor of skip's shape. Upsampling: 2x, bilinear.
     Returns (2 h, 2 w, d + c), the upsampled channels first.
     """
     ### BEGIN SOLUTION
@@ -519,7 +524,7 @@ JOIN = Exercise(
     "your step with the trained gate's weights, at 32x32, on a real frame and on random numbers",
     answer=_JOIN.answer,
     probes=_JOIN.probes,
-    run=lambda block, *arrays: _JOIN.run(lambda below, skip: block(below, skip, gate), *arrays),
+    prepare=lambda block: _JOIN.prepare(lambda below, skip: block(below, skip, gate)),
     mistakes=(
         Mistake(
             "nearest neighbour",
@@ -571,9 +576,10 @@ JOIN = Exercise(
 def improved_resunet():
     """The improved ResUNet of width 8 for images of 64x64x1, as a keras.Model.
 
-    Encoder: five ResBlocks with 8, 16, 32, 64, 128 channels and strides 1, 2, 2, 2, 2.
-    Decoder: four times join and a ResBlock, with 64, 32, 16, 8 channels, without Inception.
-    Last: a 1x1 convolution to one channel, and a sigmoid.
+    Encoder: five ResBlocks, 8, 16, 32, 64, 128 channels, strides 1, 2, 2, 2, 2; each is
+    the residual part, Inception, and a 3x3 convolution with the block's stride.
+    Decoder: four times join, then a ResBlock without Inception and with stride 1;
+    64, 32, 16, 8 channels. Last: a 1x1 convolution to one channel, and a sigmoid.
     """
 
     ### BEGIN SOLUTION
@@ -590,8 +596,8 @@ def improved_resunet():
             return z
 
         pooled = layers.MaxPooling2D(3, strides=1, padding="same")(y)
-        branches = [branch(y, 1), branch(y, 1, 3), branch(y, 1, 3, 3), branch(pooled, 1)]
-        return layers.Concatenate()(branches)
+        fine = [branch(y, 1), branch(y, 1, 3), branch(y, 1, 3, 3)]
+        return layers.Concatenate()([*fine, branch(pooled, 1)])
 
     def resblock(x, filters, stride=1, encoder=False):
         y = x
@@ -620,11 +626,14 @@ def improved_resunet():
     ### END SOLUTION
 
 
-def _run_network(build, image: np.ndarray) -> np.ndarray | None:
+def _with_all_weights(build):
     model = build()
+    if model is None or model is ...:
+        return None
     if not isinstance(model, keras.Model):
-        return model
-    return ops.convert_to_numpy(transplant.transplant(model, transplant.shipped())(image))
+        raise Misfit(f"improved_resunet returns a {type(model).__name__}; it returns keras.Model(image, output)")
+    mine = transplant.transplant(model, transplant.shipped())
+    return lambda image: ops.convert_to_numpy(mine(image))
 
 
 def _images(random: np.random.Generator) -> Probes:
@@ -642,7 +651,7 @@ NETWORK = Exercise(
     "your network with all 232 trained arrays, on a real frame and on random grey levels",
     answer=lambda image: ops.convert_to_numpy(transplant.shipped()(image)),
     probes=_images,
-    run=_run_network,
+    prepare=_with_all_weights,
     mistakes=(
         Mistake(
             "no shortcut",

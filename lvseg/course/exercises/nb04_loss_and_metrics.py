@@ -12,9 +12,9 @@ from lvseg.course.exercises.exercise import Exercise, Mistake, Probes
 def cross_entropy(labels, logits):
     """Eq. 3 from logits, as the mean over pixels.
 
-    labels: 0 or 1, float array (pixels,). logits: any real numbers, float array (pixels,);
-    the probability of a pixel is 1 / (1 + exp(-logit)). Returns a number, finite for
-    logits of -1000 and 1000 too.
+    labels: 0 or 1, float array (pixels,). logits: any real numbers, float array
+    (pixels,); a pixel's probability is 1 / (1 + exp(-logit)). Returns a number, finite
+    for logits of -1000 and 1000 too.
     """
     ### BEGIN SOLUTION
     # -log sigmoid(z) = log(1 + exp(-z)) = max(-z, 0) + log(1 + exp(-|z|))
@@ -187,10 +187,10 @@ DICE_LOSS = Exercise(
 
 
 def gradient(labels, logits, smooth=1.0):
-    """The slope of Eq. 5 (alpha = beta = 1) for one image: dL / dz of every pixel's logit z.
+    """The slope of Eq. 5 for one image: dL / dz for the logit z of every pixel.
 
-    L = Dice loss (with `smooth`) + mean cross-entropy. labels, logits: float arrays
-    (pixels,). Returns a float array (pixels,).
+    L = Dice loss (with `smooth`) + mean cross-entropy, alpha = beta = 1.
+    labels, logits: float arrays (pixels,). Returns a float array (pixels,).
     """
     ### BEGIN SOLUTION
     p = 1 / (1 + np.exp(-logits))
@@ -281,7 +281,7 @@ GRADIENT = Exercise(
 
 
 def dice(pred, truth):
-    """Eq. 6, 2 TP / (2 TP + FP + FN), of two bool masks of one shape; 1.0 if both are empty."""
+    """Eq. 6, 2 TP / (2 TP + FP + FN), of two bool masks; 1.0 if both are empty."""
     ### BEGIN SOLUTION
     pixels = pred.sum() + truth.sum()
     return 2 * (pred & truth).sum() / pixels if pixels else 1.0
@@ -422,9 +422,9 @@ ACCURACY = Exercise(
 def hd95_mm(pred, truth, spacing_mm):
     """The 95 % Hausdorff distance of two contours, in mm.
 
-    pred, truth: int arrays (points, 2) of (row, column). spacing_mm: the size of a pixel,
-    (row, column). From each point the distance to the nearest point of the other contour;
-    of these the 95th percentile; the larger one of the two directions.
+    pred, truth: int arrays (points, 2) of (row, column). spacing_mm: the size of a
+    pixel, (row, column). From each point the distance to the nearest point of the
+    other contour; of these the 95th percentile; the larger of the two directions.
     """
     ### BEGIN SOLUTION
     a, b = pred * np.array(spacing_mm), truth * np.array(spacing_mm)

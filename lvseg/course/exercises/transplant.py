@@ -85,22 +85,23 @@ class Piece:
         """What the piece makes of its inputs, float32 arrays (batch, height, width, channels)."""
         return ops.convert_to_numpy(self._trained()(_one_or_all(arrays)))
 
-    def run(self, block: Callable, *arrays: np.ndarray) -> np.ndarray | None:
-        """What a student's block makes of them with the piece's weights: a function of Keras tensors that returns one.
+    def prepare(self, block: Callable) -> Callable | None:
+        """A student's block with the piece's weights, as a function of arrays; it takes Keras tensors and returns one.
 
         None where the block returns none; raises `Misfit` where the weights don't fit.
         """
-        inputs = [keras.Input(array.shape[1:]) for array in arrays]
+        trained = self._trained()
+        inputs = [keras.Input(each.shape[1:]) for each in trained.inputs]
         output = block(*inputs)
         if output is None or output is ...:
             return None
-        mine = transplant(keras.Model(inputs, output), self._trained())
-        return ops.convert_to_numpy(mine(_one_or_all(arrays)))
+        mine = transplant(keras.Model(inputs, output), trained)
+        return lambda *arrays: ops.convert_to_numpy(mine(_one_or_all(arrays)))
 
     def probes(self, random: np.random.Generator) -> Probes:
         """The piece's inputs where the network sees a real frame, and normally distributed ones of that shape."""
         outputs = [shipped().get_layer(name).output for name in self.inputs]
-        features = keras.Model(shipped().input, outputs)(real_frame())
+        features = keras.tree.flatten(keras.Model(shipped().input, outputs)(real_frame()))
         real = tuple(ops.convert_to_numpy(each) for each in features)
         noise = tuple(random.normal(size=each.shape).astype(np.float32) for each in real)
         return {"a real frame": real, "random numbers": noise}

@@ -96,12 +96,18 @@ def tile_mapping(tile, clip_limit):
     cut = np.maximum(counts - clip_limit, 0).sum()
     return np.rint(255 * np.cumsum(np.minimum(counts, clip_limit) + cut / 256) / counts.sum())
 
-# clip limit taken as a share of the tile
+# fair share of the levels that occur
 def tile_mapping(tile, clip_limit):
     counts, _ = np.histogram(tile, bins=256, range=(0, 256))
-    most = clip_limit * counts.sum()
+    most = int(clip_limit * tile.size / np.count_nonzero(counts))
     cut = np.maximum(counts - most, 0).sum()
     return np.rint(255 * np.cumsum(np.minimum(counts, most) + cut / 256) / counts.sum())
+
+# divided by what is left instead of spread
+def tile_mapping(tile, clip_limit):
+    counts, _ = np.histogram(tile, bins=256, range=(0, 256))
+    counts = np.minimum(counts, int(clip_limit * tile.size / 256))
+    return np.rint(255 * np.cumsum(counts / counts.sum()))
 
 # limit of one fair share, whatever is asked
 def tile_mapping(tile, clip_limit):
@@ -162,10 +168,10 @@ def tile_weights(x, tile, tiles):
         weights[i] += 0.5
     return weights
 
-# nearest centre only
+# in pixels instead of shares
 def tile_weights(x, tile, tiles):
-    distances = [abs((i + 0.5) * tile - x) for i in range(tiles)]
-    return np.eye(tiles)[int(np.argmin(distances))]
+    inside = min(max(x, tile / 2), (tiles - 0.5) * tile)
+    return [max(0, tile - abs((i + 0.5) * tile - inside)) for i in range(tiles)]
 """,
     "03.parameters": """
 # no bias
