@@ -19,24 +19,26 @@ from lvseg.masks import overlay
 from lvseg.readers import Frame
 
 
-def _live(draw: Callable[..., plots.Figure], **controls: ipywidgets.Widget) -> ipywidgets.VBox:
-    """Sliders above a picture that `draw` makes anew from their values.
+def _live(draw: Callable[..., plots.Figure], **controls: ipywidgets.Widget) -> ipywidgets.HBox:
+    """Sliders beside a picture that `draw` makes anew from their values: both fit into a window of 1366x768.
 
     An Image widget, not an Output: nbclient answers an Output's messages and can lose a cell's end in doing so, and
     then a headless run waits for ever.
     """
-    picture = ipywidgets.Image(format="png")
+    picture = ipywidgets.Image(format="png", layout={"max_width": "70%", "object_fit": "contain"})
 
     def update(_=None) -> None:
         picture.value = draw(**{name: control.value for name, control in controls.items()}).png()
 
     for control in controls.values():
+        control.layout.width = "auto"
         control.observe(update, "value")
     update()
-    return ipywidgets.VBox([*controls.values(), picture])
+    beside = ipywidgets.VBox(list(controls.values()), layout={"width": "30%", "min_width": "220px"})
+    return ipywidgets.HBox([beside, picture])
 
 
-def clahe_explorer(image: np.ndarray) -> ipywidgets.VBox:
+def clahe_explorer(image: np.ndarray) -> ipywidgets.HBox:
     """Fig. 6 of a uint8 (height, width) image with sliders for CLAHE's clip limit and tiles (U9)."""
     return _live(
         lambda clip_limit, tiles: plots.fig6(image, clip_limit, tiles),
@@ -47,7 +49,7 @@ def clahe_explorer(image: np.ndarray) -> ipywidgets.VBox:
     )
 
 
-def threshold_explorer(image: np.ndarray, probability: np.ndarray) -> ipywidgets.VBox:
+def threshold_explorer(image: np.ndarray, probability: np.ndarray) -> ipywidgets.HBox:
     """An image and the mask that a threshold makes of its probabilities, float (height, width) in 0..1 (U17)."""
     return _live(
         lambda threshold: plots.outlined([image], [probability > threshold], [f"threshold {threshold:.2f}"], size=5),

@@ -26,13 +26,22 @@ PREDICTED = "#00b7eb"
 class Figure(MatplotlibFigure):
     """A figure that shows itself in a notebook; made without pyplot, it leaves no global state behind."""
 
+    alt = ""
+
     def png(self) -> bytes:
         """The figure as the bytes of a PNG file."""
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", dpi=90)
         return buffer.getvalue()
 
-    _repr_png_ = png
+    def with_alt(self, alt: str) -> Figure:
+        """The same figure, with a sentence for those who can't see it; pages made of the notebook carry it."""
+        self.alt = alt
+        return self
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, str]]:
+        titles = [axes.get_title().replace("\n", " ") for axes in self.axes]
+        return self.png(), {"alt": self.alt or "; ".join(filter(None, titles)) or "a figure"}
 
 
 def _show(axes: Axes, image: np.ndarray, title: str = "") -> None:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from IPython.core.formatters import DisplayFormatter
 
 from lvseg import clahe, paper
 from lvseg.figures import plots
@@ -126,6 +127,14 @@ def test_fig7_has_the_label_around_each_methods_mask():
         np.testing.assert_array_equal(found, expected)
     assert [len(drawn_outlines(axes)) for axes in first] == [0, 0, 1, 1]
     np.testing.assert_array_equal(drawn_outlines(first[2])[0], drawn_outlines(first[3])[0])
+
+
+def test_a_notebook_gets_a_figure_with_words_for_those_who_cannot_see_it():
+    figure = plots.outlined([IMAGE] * 2, [None] * 2, ["before", "after"])
+    formatted = DisplayFormatter().format
+    assert formatted(figure)[1]["image/png"] == {"alt": "before; after"}
+    data, metadata = formatted(figure.with_alt("Twice the same noise."))
+    assert data["image/png"].startswith(b"\x89PNG") and metadata["image/png"] == {"alt": "Twice the same noise."}
 
 
 def test_a_figure_is_a_png_of_its_own_size():
