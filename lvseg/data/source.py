@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from lvseg.errors import ConfigError, DataError, DataWarning
-from lvseg.phantom.cohort import SEED, cohort
 from lvseg.readers import KINDS, folder_reader, in_order
 from lvseg.readers.common import read_text, safe, stem
 from lvseg.readers.record import Frame
@@ -100,6 +99,8 @@ def apart(spec: str) -> list[Frame]:
 
 
 def _virtual_patients(spec: str, watched: bool = False) -> list[Frame]:
+    from lvseg.phantom.cohort import SEED, cohort  # only here: it loads OpenCV, which listing real files does without
+
     population, patients, frames = _cohort_asked(spec)
     if watched:
         return cohort(max(patients // 8, 2), frames, SEED + 1, population, "phantom-watched")

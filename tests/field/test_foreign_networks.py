@@ -406,15 +406,25 @@ def _fails(weights: Path, **told: Any) -> bool:
         return True
 
 
-def test_each_rule_is_what_makes_a_foreign_network_fit(tmp_path, monkeypatch):
-    """A fixed batch in ONNX, channels first in ONNX, two classes in Keras: without its rule each fails."""
-    fixed = as_onnx(tmp_path / "fixed.onnx", ONE, ONE, sigmoid)
-    first = as_onnx(tmp_path / "first.onnx", FIRST, FIRST, sigmoid)
-    classes = save(a_keras_net((SIDE, SIDE, 1), 2, "softmax"), tmp_path / "classes.keras")
-    assert right(fitting(fixed)) and right(fitting(first)) and right(fitting(classes))
-    with monkeypatch.context() as off:
-        off.setattr(foreign, "_in_batches", lambda run, images, fixed: run(images))
-        assert _fails(fixed)
-    with monkeypatch.context() as off:
-        off.setattr(foreign, "_place", lambda *_: (-1, 0))
-        assert _fails(first) and _fails(classes)
+@pytest.mark.parametrize(
+    ("build", "rule", "off"),
+    [
+        (
+            lambda root: as_onnx(root / "net.onnx", ONE, ONE, sigmoid),
+            "_in_batches",
+            lambda run, images, fixed: run(images),
+        ),
+        (lambda root: as_onnx(root / "net.onnx", FIRST, FIRST, sigmoid), "_place", lambda *_: (-1, 0)),
+        (
+            lambda root: save(a_keras_net((SIDE, SIDE, 1), 2, "softmax"), root / "net.keras"),
+            "_place",
+            lambda *_: (-1, 0),
+        ),
+    ],
+    ids=["ONNX of a fixed batch", "ONNX with channels first", "Keras of two classes"],
+)
+def test_each_rule_is_what_makes_a_foreign_network_fit(tmp_path, build, rule, off, monkeypatch):
+    weights = build(tmp_path)
+    assert right(fitting(weights))
+    monkeypatch.setattr(foreign, rule, off)
+    assert _fails(weights)
