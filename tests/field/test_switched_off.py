@@ -109,10 +109,10 @@ def ones_in_labelme(root: Path) -> bool:
 
 def ones_against_a_palette(root: Path) -> bool:
     write_picture(root / "predicted" / "a.tif", ONE)
-    dark = Image.fromarray(ONE, "P")
-    dark.putpalette([0, 0, 0, 0, 64, 0])
+    green = Image.fromarray(ONE, "P")
+    green.putpalette([0, 0, 0, 0, 200, 0])
     (root / "true").mkdir()
-    dark.save(root / "true" / "a.png")
+    green.save(root / "true" / "a.png")
     return compare_folders(root / "predicted", root / "true")[0].dice[0] == 1
 
 
