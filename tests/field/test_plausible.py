@@ -162,13 +162,13 @@ def test_no_beat_of_a_virtual_patient_jumps_at_any_rate(population: str) -> None
     """At 10 to 60 frames a second, and of end-diastole and end-systole alone; children and adults also at the largest
     ejection fraction, where the random population's odd shapes, which no heart has, would reach 3.5."""
     largest = plausible.MOST_EF_PERCENT / 100
-    for seed in range(12):
+    for seed in range(4):
         drawn = sample_patient(seed, population)
         hyperdynamic = [] if population == "random" else [replace(drawn, ejection_fraction=largest)]
         for patient in (drawn, *hyperdynamic):
             seconds = 60 / patient.heart_rate_bpm
             for rate in (10, 15, 25, 40, 60):
-                for late in (0, 0.25, 0.5, 0.75):  # the first frame, as a share of the time between two
+                for late in (0, 0.5):  # the first frame, as a share of the time between two
                     phases = (np.arange(late, 3 * seconds * rate) / (seconds * rate)) % 1
                     assert plausible.jumps([area(patient, phase) for phase in phases]) == {}
             ends = [area(patient, 0), area(patient, patient.systole)]
