@@ -6,6 +6,7 @@ Each check must pass on the module as it is and fail on every mutation of it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import maximum_filter
@@ -211,6 +213,40 @@ def holm(statistics: ModuleType) -> None:
     assert statistics.holm([0.7, 0.9]) == [1, 1]
 
 
+def measures(metrics: ModuleType) -> None:
+    """Shares by hand, and distances of a square with an island from the square: its 36 contour pixels, 4 far off."""
+    counts = metrics.Confusion(tp=30, fp=7, fn=13, tn=950)
+    found = counts.iou(), counts.sensitivity(), counts.specificity(), counts.precision()
+    assert found == pytest.approx((30 / 50, 30 / 43, 950 / 957, 30 / 37))
+    truth = np.zeros((40, 100), bool)
+    truth[10:20, 10:20] = True
+    pred = truth.copy()
+    pred[10:12, 80:82] = True
+    distances = metrics.contour_distances_mm(pred, truth, (1.0, 0.5))
+    assert distances.hd() == pytest.approx(31) and distances.assd() == pytest.approx((2 * 30.5 + 2 * 31) / 76)
+    assert distances.hd95() == pytest.approx(30.525) and metrics.diagonal_mm((4, 5), (2.0, 0.5)) == math.hypot(6, 2)
+    back = metrics.contour_distances_mm(truth, pred, (1.0, 0.5))
+    assert (back.hd(), back.hd95()) == pytest.approx((31, 30.525))
+
+
+def limits(agreement: ModuleType) -> None:
+    """Differences 1, 3, 2, 2, with n - 1; t of 3 degrees of freedom is 3.1824."""
+    found, sd = agreement.bland_altman([11, 13, 22, 32], [10, 10, 20, 30], list("abcd")), (2 / 3) ** 0.5
+    assert found[3:7] == pytest.approx((2, sd, 2 - 1.96 * sd, 2 + 1.96 * sd))
+    half = 3.18245 * sd * (1 / 4 + 1.96**2 / 6) ** 0.5
+    assert found.bias_ci95 == pytest.approx([2 - 3.18245 * sd / 2, 2 + 3.18245 * sd / 2], rel=1e-5)
+    assert found.low_ci95 == pytest.approx([found.low - half, found.low + half], rel=1e-5)
+    assert found.high_ci95 == pytest.approx([found.high - half, found.high + half], rel=1e-5)
+
+
+def variances(statistics: ModuleType) -> None:
+    """Three patients under two seeds, by hand: means 2, 6, 7 and 4, 6, in all 5; mean squares 14, 6, and 1 is left."""
+    scores = {"a": (1.0, 3.0), "b": (4.0, 8.0), "c": (7.0, 7.0)}
+    rows = [(patient, seed, pair[seed]) for patient, pair in scores.items() for seed in (0, 1)]
+    found = statistics.variance(pd.DataFrame(rows, columns=["patient", "seed", "dice"]))
+    assert (found.patients, found.seeds, found.residual) == pytest.approx((6, 4 / 3, 2))
+
+
 # Mutations
 
 
@@ -316,6 +352,34 @@ MUTATIONS = [
         ("least = max(least, min(", "least = max(0.0, min("),
         ("p_values[place], 1.0)", "p_values[place], 2.0)"),
         ("corrected[place] = least", "corrected[rank] = least")),
+    *of("metrics", measures,
+        ("_share(self.tp, self.fn)", "_share(self.tp, self.fp)"),
+        ("_share(self.tn, self.fp)", "_share(self.tn, self.fn)"),
+        ("        return _share(self.tp, self.fp)", "        return _share(self.tp, self.fn)"),
+        ("max(self.there.max(), self.back.max())", "self.there.max()"),
+        ("max(self.there.max(), self.back.max())", "self.back.max()"),
+        ("max(np.percentile(self.there, 95)", "min(np.percentile(self.there, 95)"),
+        ("max(np.percentile(self.there, 95)", "max(np.percentile(self.there, 90)"),
+        ("np.concatenate((self.there, self.back))", "self.there"),
+        ("contour(pred) * scale, contour(truth) * scale", "contour(pred), contour(truth)"),
+        ("(np.asarray(shape) - 1)", "np.asarray(shape)")),
+    *of("results.agreement", limits,
+        ("np.asarray(predicted, float) - np", "-np.asarray(predicted, float) + np"),
+        ("ddof=1", "ddof=0"),
+        ("LIMITS = 1.96", "LIMITS = 2.0"),
+        ("stdtrit(n - 1, 0.975)", "stdtrit(n - 1, 0.95)"),
+        ("stdtrit(n - 1, 0.975)", "stdtrit(n, 0.975)"),
+        ("t * sd / math.sqrt(n)", "t * sd"),
+        ("1 / n + LIMITS**2 / (2 * (n - 1))", "3 / n"),
+        ("1 / n + LIMITS**2 / (2 * (n - 1))", "1 / n"),
+        ("(high, of_limit)", "(high, of_bias)")),
+    *of("results.statistics", variances,
+        ("means - rows[:, None] - columns + whole", "means - rows[:, None] - columns"),
+        ("((patients - 1) * (seeds - 1))", "(patients * seeds)"),
+        ("seeds * rows.var(ddof=1)", "rows.var(ddof=1)"),
+        ("patients * columns.var(ddof=1)", "patients * columns.var(ddof=0)"),
+        ("(float(of_patients) - residual) / seeds", "float(of_patients) / seeds"),
+        ("(float(of_seeds) - residual) / patients", "(float(of_seeds) - residual) / seeds")),
     *of("blocks", fig5,
         (SAMPLING, SAMPLING.replace(", stride", "")),
         (SAMPLING, SAMPLING.replace("3,", "1,")),
