@@ -225,6 +225,27 @@ def dice_by_patient(tables: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
+def bland_altman(
+    pairs: Mapping[str, tuple[Sequence[float], Sequence[float]]], lines: Mapping[str, Sequence[float | None]]
+) -> Figure:
+    """By quantity, predicted minus true over the mean of both, a dot a pair; `lines`: its bias and limits, where known.
+
+    pairs: (predicted, true) of each quantity, in the unit that its name has.
+    """
+    columns = max(len(pairs), 1)
+    figure = Figure(figsize=(3.2 * columns, 3), layout="constrained")
+    grid = figure.subplots(1, columns, squeeze=False)[0]
+    for axes, (name, (predicted, true)) in zip(grid, pairs.items(), strict=False):
+        ours, theirs = np.asarray(predicted, float), np.asarray(true, float)
+        axes.scatter((ours + theirs) / 2, ours - theirs, s=12, alpha=0.6, color=COLOURS["improved_resunet"])
+        for height, style in zip(lines.get(name, ()), ("-", "--", "--"), strict=False):
+            if height is not None:
+                axes.axhline(height, color="#444444", linestyle=style, linewidth=1)
+        axes.set(title=name, xlabel="mean of predicted and true", ylabel="predicted - true")
+        axes.title.set_fontsize(9)
+    return figure
+
+
 def fig7(rows: Sequence[tuple[np.ndarray, np.ndarray, Mapping[str, np.ndarray]]], names: Sequence[str]) -> Figure:
     """Fig. 7: (a) image, (b) label, then each method's mask; `rows` hold (image, label, masks by method)."""
     methods = list(rows[0][2])

@@ -76,14 +76,14 @@ def agreement(table: pd.DataFrame) -> dict[str, BlandAltman]:
     for a table that was kept before it had areas; a quantity that no frame has is left out.
     """
     found = {}
-    for name, pairs in _pairs(table):
-        if (one := bland_altman(pairs.predicted.to_numpy(), pairs.true.to_numpy(), pairs.patient.tolist())) is not None:
+    for name, some in pairs(table):
+        if (one := bland_altman(some.predicted.to_numpy(), some.true.to_numpy(), some.patient.tolist())) is not None:
             found[name] = one
     return found
 
 
-def _pairs(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """By quantity, its pairs in the columns `predicted`, `true`, `patient`."""
+def pairs(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """By quantity, its pairs in the columns `predicted`, `true`, `patient`; table: as for `agreement`."""
     if "area_true_cm2" not in table:
         return
     heart = ["seed", "patient", "view"]
