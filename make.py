@@ -2,6 +2,8 @@
 
 It needs Python 3.11, 3.12 or 3.13 and nothing else. The first call makes `.venv` from the lock. Words after a command
 go to what it runs: `python make.py reproduce --profile smoke`. `make reproduce` is the same where there is make.
+On Linux with an NVIDIA GPU, `make reproduce GPU=1` computes on it by TensorFlow, `GPU=jax` by JAX, each in an
+environment of its own.
 """
 
 from __future__ import annotations
@@ -16,10 +18,16 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-VENV = ROOT / ".venv"
-READY = VENV / ".ready"
 RUN, TEST = ROOT / "requirements.lock", ROOT / "requirements-test.lock"
-"""What running takes, and the same with what testing takes besides: which commands install the one and the other."""
+"""What running takes, and the same with what testing takes besides."""
+GPU = {
+    "": (".venv", RUN),
+    "1": (".venv-gpu", ROOT / "requirements-gpu.lock"),
+    "jax": (".venv-jax", ROOT / "requirements-jax.lock"),
+}
+"""By the variable `GPU`: the environment, and what running takes: on processors, on a GPU by TensorFlow, by JAX."""
+VENV = ROOT / GPU.get(os.environ.get("GPU", ""), GPU[""])[0]
+READY = VENV / ".ready"
 
 PYTEST = ["python", "-m", "pytest", "-n", "2", "--dist", "loadgroup"]
 """Tests that share something dear, such as a reproduction, stay with one of the two workers."""
@@ -71,10 +79,10 @@ FOR_CLASS = ("reproduce", "lab", "lvseg", "notebooks")
 """The commands that need no tools for tests."""
 
 
-def hindrance(version: tuple[int, ...], system: str, machine: str) -> str | None:
+def hindrance(version: tuple[int, ...], system: str, machine: str, gpu: str = "", command: str = "lab") -> str | None:
     """Why lvseg can't be set up, else None.
 
-    Of this Python `sys.version_info`, `sys.platform` and `platform.machine()`.
+    Of this Python `sys.version_info`, `sys.platform` and `platform.machine()`; the variable `GPU`; the command.
     """
     if not (3, 11) <= tuple(version)[:2] <= (3, 13):
         return "lvseg needs Python 3.11, 3.12 or 3.13; start this file with one of them, such as python3.11 make.py"
@@ -83,6 +91,12 @@ def hindrance(version: tuple[int, ...], system: str, machine: str) -> str | None
             "there is no TensorFlow for Intel Macs and for Windows on ARM: open the course on Binder (README), or on a "
             "Mac with an Apple chip take the Python that is made for it"
         )
+    if gpu not in GPU:
+        return f"GPU={gpu} doesn't exist; choose GPU=1 (TensorFlow), GPU=jax, or none"
+    if gpu and system != "linux":
+        return f"GPU={gpu}: TensorFlow and JAX compute on NVIDIA GPUs on Linux alone; on Windows, work in WSL"
+    if gpu and command not in FOR_CLASS:
+        return f"GPU={gpu}: is for {', '.join(FOR_CLASS)}; {command} runs on processors"
     return None
 
 
@@ -95,17 +109,17 @@ def program(name: str) -> str:
 def set_up(lock: Path) -> None:
     """Make `.venv` hold what a lock names and lvseg itself, unless it does already."""
     project = (ROOT / "pyproject.toml").read_bytes()
-    state = {path: hashlib.sha256(path.read_bytes() + project).hexdigest() for path in (RUN, TEST)}
+    state = {path: hashlib.sha256(path.read_bytes() + project).hexdigest() for path in {lock, RUN, TEST}}
     if READY.exists() and state[lock] in READY.read_text(encoding="utf-8").split():
         return
     if not Path(program("python")).exists():
         venv.create(VENV, with_pip=True)
-    print("setting up .venv, which takes some minutes", flush=True)
+    print(f"setting up {VENV.name}, which takes some minutes", flush=True)
     install = ["python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run({}, [*install, "--require-hashes", "--requirement", str(lock)])
     run({}, [*install, "--no-deps", "--no-build-isolation", "--editable", "."])
     # What testing takes holds what running takes.
-    READY.write_text("\n".join(state.values() if lock == TEST else [state[RUN]]), encoding="utf-8")
+    READY.write_text("\n".join(state.values() if lock == TEST else [state[lock]]), encoding="utf-8")
 
 
 def run(environment: dict[str, str], words: list[str]) -> None:
@@ -132,13 +146,14 @@ def main(arguments: list[str]) -> None:
         sys.exit(f"python make.py COMMAND [what the command takes]\n{listed}")
     name, *rest = arguments
     if name == "clean":
-        for folder in (VENV, ROOT / "runs", ROOT / "report"):
+        for folder in (*(ROOT / venv for venv, _ in GPU.values()), ROOT / "runs", ROOT / "report"):
             shutil.rmtree(folder, ignore_errors=True)
         return
-    if said := hindrance(sys.version_info, sys.platform, platform.machine()):
+    gpu = os.environ.get("GPU", "")
+    if said := hindrance(sys.version_info, sys.platform, platform.machine(), gpu, name):
         print(f"lvseg: {said}", file=sys.stderr)
         sys.exit(2)
-    set_up(RUN if name in FOR_CLASS else TEST)
+    set_up(GPU[gpu][1] if name in FOR_CLASS else TEST)
     for environment, words in COMMANDS[name][1]:
         run(environment, [*words, *rest])
 

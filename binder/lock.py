@@ -13,8 +13,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TEST, RUN = ROOT / "requirements-test.lock", ROOT / "requirements.lock"
-LOCKS = {TEST: ("cpu", "test"), RUN: ("cpu",)}
-"""Each lock and the extras in it. The first one has all the others' packages, and gives them its versions."""
+LOCKS = {
+    TEST: ("cpu", "test"),
+    RUN: ("cpu",),
+    ROOT / "requirements-gpu.lock": ("gpu",),
+    ROOT / "requirements-jax.lock": ("jax",),
+}
+"""Each lock and the extras in it. What the first one has too, the others have at its versions."""
 PYTHON = "3.11"
 ENVIRONMENTS = {ROOT / "environment.yml": ("--editable .",), ROOT / "binder" / "environment.yml": ()}
 """Each conda environment, and what pip installs there besides the pins: Binder has the package from `postBuild`."""

@@ -30,6 +30,9 @@ SYSTEMS = {
 }
 """By name: `sys.platform`, `platform.machine()`, and the platforms of wheels that it installs (glibc 2.35 on Linux)."""
 
+ON_LINUX = ("requirements-gpu.lock", "requirements-jax.lock")
+"""Locks that no other system is for."""
+
 
 def listed(lock: Path) -> list[dict[str, Any]]:
     """The pins of a lock with the files that the package index has of each, as uv writes them down (PEP 751)."""
@@ -78,10 +81,11 @@ def has_wheel(pin: dict[str, Any], system: str, python: str) -> bool:
     return any(fits(tag, system, python) for tag in tags)
 
 
-def table(pins: list[dict[str, Any]]) -> str:
+def table(lock: Path) -> str:
     """A row per system, a cell per Python: how many pins are asked for there, and which have no wheel."""
+    pins = listed(lock)
     lines = ["| system | " + " | ".join(f"Python {python}" for python in PYTHONS) + " |", "| --- " * 4 + "|"]
-    for system in SYSTEMS:
+    for system in [name for name in SYSTEMS if lock.name not in ON_LINUX or name.startswith("Linux")]:
         cells = []
         for python in PYTHONS:
             asked = [pin for pin in pins if asked_for(pin, system, python)]
@@ -95,7 +99,7 @@ def main() -> None:
     """Write the table into the page, between its two marks."""
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
     _, _, after = rest.partition(END)
-    made = "\n\n".join(f"`{lock.name}`:\n\n{table(listed(lock))}" for lock in sorted(ROOT.glob("requirements*.lock")))
+    made = "\n\n".join(f"`{lock.name}`:\n\n{table(lock)}" for lock in sorted(ROOT.glob("requirements*.lock")))
     PAGE.write_text(f"{before}{START}\n\n{made}\n\n{END}{after}", encoding="utf-8", newline="\n")
 
 

@@ -122,6 +122,14 @@ def _table(title: str, rows: list[tuple[str, str]]) -> None:
     console.print(table)
 
 
+def _allow_cpu(asked: bool) -> None:
+    """Tell it to the processes that train, whoever starts them."""
+    if asked:
+        from lvseg.machine import ALLOW_CPU
+
+        os.environ[ALLOW_CPU] = "1"
+
+
 Changes = Annotated[
     list[str] | None,
     typer.Option("--set", "-s", metavar="NAME=VALUE", help="Change one choice of the experiment; repeat for more."),
@@ -139,6 +147,12 @@ Patients = Annotated[
     typer.Option("--patients", help="A CSV file with the columns file and patient; else patients.csv in the data."),
 ]
 Profile = Annotated[str, typer.Option(help="smoke, class, fine or paper: one code path, other sizes.")]
+AllowCpu = Annotated[
+    bool,
+    typer.Option(
+        "--allow-cpu", callback=_allow_cpu, help="Train on the processor though there is a GPU that isn't seen."
+    ),
+]
 
 
 def _say_version(asked: bool) -> None:
@@ -162,11 +176,13 @@ def doctor() -> None:
 
     Example: `lvseg doctor`
     """
-    from lvseg.machine import describe, fitting_profile
+    from lvseg import machine
 
-    facts = describe()
+    facts = machine.describe()
     _table("This machine", [(name, str(value)) for name, value in facts.items()])
-    console.print(fitting_profile(facts))
+    console.print(machine.fitting_profile(facts))
+    if facts["GPU"] != "none" and facts["backend"] != "none" and not facts["GPUs seen"]:
+        console.print(machine.unseen_gpu(facts["GPU"]))
 
 
 @data.command("make")
@@ -294,6 +310,7 @@ def train(
     start: Annotated[
         Path | None, typer.Option("--from", help="Begin with this finished run's network instead of random weights.")
     ] = None,
+    allow_cpu: AllowCpu = False,
 ) -> None:
     """Train and evaluate one experiment in one folder; a killed run goes on where it was.
 
@@ -488,6 +505,7 @@ def reproduce(
     ] = None,
     skip_bad: SkipBad = False,
     patients: Patients = None,
+    allow_cpu: AllowCpu = False,
 ) -> None:
     """Reproduce the paper: notebook 05 once per method and seed, then 06; ends with report/index.html.
 

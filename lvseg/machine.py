@@ -8,6 +8,7 @@ import gc
 import math
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -39,12 +40,14 @@ def identity() -> dict[str, Any]:
 
 
 def describe() -> dict[str, Any]:
-    """`identity`, the memory (GiB) that this process may use, and the installed Keras backends."""
+    """`identity`, the memory (GiB) that this process may use, the installed Keras backends and what they see."""
     return {
         **identity(),
         "memory GiB": round(memory_limit() / 2**30, 1),
         "backends": ", ".join(installed_backends()) or "none",
         "backend": os.environ.get("KERAS_BACKEND") or next(iter(installed_backends()), "none"),
+        "driver": driver() or "none",
+        "GPUs seen": gpus_seen() if gpu() and installed_backends() else 0,
     }
 
 
@@ -130,14 +133,75 @@ def fastest_precision() -> str:
 
 def gpu() -> str | None:
     """The name of the first NVIDIA GPU, or None; asks the driver, so no framework has to be imported."""
+    if told := _told_by_driver("name,memory.total"):
+        return told
+    for card in sorted((SYSTEM / "proc/driver/nvidia/gpus").glob("*/information")):
+        for line in _text(card).splitlines():
+            if line.startswith("Model:"):
+                return line.removeprefix("Model:").strip()
+    return None
+
+
+def driver() -> str | None:
+    """The version of the NVIDIA driver, or None."""
+    version = re.search(r"Kernel Module.*?(\d+\.\d+[\d.]*)", _text(SYSTEM / "proc/driver/nvidia/version"))
+    return _told_by_driver("driver_version") or (version[1] if version else None)
+
+
+def _told_by_driver(fields: str) -> str | None:
+    """What nvidia-smi says of the first card; None where there is none, or no nvidia-smi, as in some containers."""
     if shutil.which("nvidia-smi") is None:
         return None
-    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):  # the driver hangs or is broken
         return None
     return answer.stdout.splitlines()[0] if answer.returncode == 0 and answer.stdout.strip() else None
+
+
+_COUNT_GPUS = {
+    "tensorflow": "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))",
+    "jax": "import jax; print(sum(device.platform == 'gpu' for device in jax.devices()))",
+    "torch": "import torch; print(torch.cuda.device_count())",
+}
+
+
+def gpus_seen() -> int:
+    """How many GPUs the backend can compute on; a process of its own finds out, so that this one stays as it is."""
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    command = [sys.executable, "-c", _COUNT_GPUS[backend()]]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **quiet})
+    return int(done.stdout.split()[-1]) if done.returncode == 0 else 0
+
+
+ALLOW_CPU = "LVSEG_ALLOW_CPU"
+"""In the environment, and set by `--allow-cpu`: train on the processor although there is a GPU."""
+
+
+def check_gpu() -> None:
+    """Raise `lvseg.ConfigError` where there is a GPU that the backend doesn't see, unless the processor is asked for.
+
+    It is by `ALLOW_CPU`, or where the GPU is hidden by `CUDA_VISIBLE_DEVICES` or `JAX_PLATFORMS`.
+    """
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or os.environ.get("JAX_PLATFORMS") == "cpu"
+    if not os.environ.get(ALLOW_CPU) and not hidden and (card := gpu()) and not gpus_seen():
+        raise ConfigError(unseen_gpu(card))
+
+
+def unseen_gpu(card: str) -> str:
+    """A sentence for a GPU that the backend doesn't see: what to install."""
+    if platform.system() != "Linux":
+        remedy = "it computes on GPUs on Linux alone: on Windows, work in WSL"
+    elif backend() == "tensorflow" and find_spec("nvidia") is None:
+        remedy = "in a checkout, make reproduce GPU=1; elsewhere, pip uninstall tensorflow-cpu, pip install lvseg[gpu]"
+    elif backend() == "jax" and find_spec("jax_cuda12_plugin") is None:
+        remedy = "in a checkout, make reproduce GPU=jax; elsewhere, pip install lvseg[jax]"
+    else:
+        remedy = f"its driver ({driver() or 'none'}) may be older than the CUDA libraries that are installed: renew it"
+    return (
+        f"{backend()} doesn't see the GPU ({card}) and would train on the processor for hours; {remedy}; or --allow-cpu"
+    )
 
 
 def matmul_flops(size: int = 2048) -> float:
@@ -205,7 +269,7 @@ def training_seconds(multiply_adds: float, images: int, flops: float, share: flo
 
 def fitting_profile(facts: dict[str, Any]) -> str:
     """A sentence that names the profile for a machine as `describe` tells it."""
-    if facts["GPU"] != "none":
+    if facts["GPUs seen"]:
         return "Profile paper fits: full width and size on the GPU."
     if facts["memory GiB"] < 2:
         return "Profile smoke fits; class needs 2 GiB of memory."

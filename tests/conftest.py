@@ -16,6 +16,12 @@ def own_cache(tmp_path_factory):
     os.environ["LVSEG_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def on_the_processor():
+    """Tests train small networks, with what the lock for tests has: no CUDA."""
+    os.environ["LVSEG_ALLOW_CPU"] = "1"
+
+
 @pytest.fixture(scope="session")
 def survived(tmp_path_factory) -> Survivor:
     """A smoke reproduction that was killed three times and ended all the same."""

@@ -53,6 +53,18 @@ def test_every_locked_package_has_hashes_and_no_address(path):
     assert "://" not in text and "index-url" not in text
 
 
+@pytest.mark.parametrize(
+    ("name", "has", "lacks"),
+    [
+        ("gpu", {"tensorflow", "nvidia-cudnn-cu12", "nvidia-cublas-cu12"}, {"tensorflow-cpu", "jax", "jaxlib"}),
+        ("jax", {"jax", "jaxlib", "jax-cuda12-plugin", "nvidia-cudnn-cu12"}, {"tensorflow-cpu", "tensorflow"}),
+    ],
+)
+def test_a_gpu_gets_one_library_with_its_cuda(name, has, lacks):
+    names = set(versions(ROOT / f"requirements-{name}.lock"))
+    assert has <= names and not names & (lacks | {"pytest"})
+
+
 def test_all_locks_name_one_version_of_a_package():
     everything = versions(lock.TEST)
     for path in lock.LOCKS:

@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 
 from lvseg import files, machine
+from lvseg.errors import ConfigError
+from tests.support import lvseg
 
 
 @pytest.mark.parametrize(
     ("facts", "profile"),
     [
-        ({"GPU": "NVIDIA H100, 81559 MiB", "memory GiB": 64}, "paper"),
-        ({"GPU": "none", "memory GiB": 8.0}, "class"),
-        ({"GPU": "none", "memory GiB": 1.0}, "smoke"),
+        ({"GPUs seen": 1, "memory GiB": 64}, "paper"),
+        ({"GPUs seen": 0, "memory GiB": 8.0}, "class"),
+        ({"GPUs seen": 0, "memory GiB": 1.0}, "smoke"),
     ],
 )
 def test_the_profile_that_fits(facts, profile):
@@ -62,6 +64,77 @@ def test_no_limit_leaves_the_whole_machine(tmp_path, monkeypatch):
     files.write_text(tmp_path / "sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n")
     files.write_text(tmp_path / "sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n")
     assert (machine.cores(), machine.memory_limit()) == free
+
+
+@pytest.fixture
+def card(tmp_path, monkeypatch) -> Path:
+    """A machine with a card: nvidia-smi, a backend that sees what the file `seen` says, no word of the processor."""
+    smi = tmp_path / "bin" / "nvidia-smi"
+    answers = "case $1 in *driver*) echo 570.86;; *) echo 'NVIDIA T4, 15360 MiB';; esac"
+    files.write_text(smi, f"#!/bin/sh\n{answers}\n")
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", str(smi.parent), prepend=os.pathsep)
+    monkeypatch.setattr(machine, "SYSTEM", tmp_path)
+    seen = tmp_path / "seen"
+    files.write_text(seen, "0")
+    look = f"print('a library talks'); print(open({str(seen)!r}).read())"
+    monkeypatch.setattr(machine, "_COUNT_GPUS", dict.fromkeys(machine._COUNT_GPUS, look))
+    for name in (machine.ALLOW_CPU, "CUDA_VISIBLE_DEVICES", "JAX_PLATFORMS", "KERAS_BACKEND"):
+        monkeypatch.delenv(name, raising=False)
+    return seen
+
+
+@pytest.mark.parametrize(("backend", "remedy"), [("tensorflow", "GPU=1"), ("jax", "GPU=jax")])
+def test_a_gpu_that_the_backend_does_not_see_is_a_sentence(card, monkeypatch, backend, remedy):
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    with pytest.raises(
+        ConfigError, match=rf"{backend} doesn't see the GPU \(NVIDIA T4, 15360 MiB\).*{remedy};.*--allow-cpu"
+    ):
+        machine.check_gpu()
+    files.write_text(card, "1")
+    machine.check_gpu()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("LVSEG_ALLOW_CPU", "1"), ("CUDA_VISIBLE_DEVICES", ""), ("JAX_PLATFORMS", "cpu")]
+)
+def test_who_asks_for_the_processor_gets_it(card, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    machine.check_gpu()
+
+
+def test_a_broken_backend_sees_nothing(card, monkeypatch):
+    monkeypatch.setattr(machine, "_COUNT_GPUS", {"tensorflow": "raise SystemExit(1)"})
+    assert machine.gpus_seen() == 0
+
+
+def test_doctor_goes_by_what_the_backend_sees(card):
+    facts = machine.describe()
+    assert (facts["GPU"], facts["driver"], facts["GPUs seen"]) == ("NVIDIA T4, 15360 MiB", "570.86", 0)
+    assert machine.fitting_profile(facts).startswith("Profile class fits")
+    files.write_text(card, "2")
+    assert machine.fitting_profile(machine.describe()).startswith("Profile paper fits")
+
+
+def test_a_card_is_found_without_nvidia_smi(tmp_path, monkeypatch):
+    """As in a container that has the driver's files alone."""
+    monkeypatch.setattr(machine, "SYSTEM", tmp_path)
+    monkeypatch.setattr(machine.shutil, "which", lambda name: None)
+    assert machine.gpu() is None and machine.driver() is None
+    told = "Model: \t\t NVIDIA L4\nIRQ:   \t\t 17\n"
+    files.write_text(tmp_path / "proc/driver/nvidia/gpus/0000:01:00.0/information", told)
+    version = (
+        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023\nGCC version:  12\n"
+    )
+    files.write_text(tmp_path / "proc/driver/nvidia/version", version)
+    assert (machine.gpu(), machine.driver()) == ("NVIDIA L4", "535.104.05")
+
+
+@pytest.mark.slow
+def test_a_training_stops_before_it_writes(card, tmp_path):
+    done = lvseg("train", "--profile", "smoke", "--out", tmp_path / "run")
+    assert done.returncode == 2 and "doesn't see the GPU" in done.stderr and done.stderr.count("\n") == 1
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {".lock"}
 
 
 ROOT = Path(__file__).parents[1]

@@ -89,6 +89,29 @@ def test_where_lvseg_can_be(version, system, machine, said):
     assert found is None if said is None else said in found
 
 
+@pytest.mark.parametrize(
+    ("gpu", "system", "command", "said"),
+    [
+        ("1", "linux", "reproduce", None),
+        ("jax", "linux", "lab", None),
+        ("2", "linux", "lab", "choose GPU=1"),
+        ("1", "win32", "lab", "work in WSL"),
+        ("1", "linux", "test", "test runs on processors"),
+    ],
+)
+def test_where_a_gpu_can_be(gpu, system, command, said):
+    found = make.hindrance((3, 11, 7), system, "x86_64", gpu, command)
+    assert found is None if said is None else said in found
+
+
+def test_a_gpu_has_an_environment_and_a_lock_of_its_own(calls, monkeypatch):
+    for gpu in ("1", "jax"):
+        monkeypatch.setenv("GPU", gpu)
+        make.main(["reproduce"])
+    assert installed(calls) == ["requirements-gpu.lock", "requirements-jax.lock"]
+    assert len({folder for folder, _ in make.GPU.values()}) == 3
+
+
 def test_an_unknown_command_lists_those_there_are(capsys):
     with pytest.raises(SystemExit, match=r"reproduce .*\n.*lab "):
         make.main(["rebuild"])

@@ -57,6 +57,7 @@ def reproduce(
     if profile not in PROFILES:
         raise ConfigError(f"profile {profile!r} doesn't exist; choose one of: {', '.join(PROFILES)}")
     machine.backend()  # without one, no run would get far
+    machine.check_gpu()
     grid = plan(
         profile,
         absolute(data),

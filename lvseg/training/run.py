@@ -36,7 +36,7 @@ def train(data: Prepared, folder: Path, say: Say = print, each_epoch: EachEpoch 
     A folder with a valid receipt of the same experiment on the same data is left as it is. `say` gets one line per
     epoch; `each_epoch` can look at the network as it learns. Returns the receipt. Raises `lvseg.DataError` for a full
     disk, or a folder that another process is writing or that holds another experiment; `lvseg.ConfigError` where
-    training diverges.
+    training diverges, or would leave a GPU unused (`machine.check_gpu`).
     """
     with files.locked(folder):
         if (done := names.valid_receipt(folder, data)) is not None:
@@ -45,6 +45,7 @@ def train(data: Prepared, folder: Path, say: Say = print, each_epoch: EachEpoch 
             return done
         if names.experiment_in(folder) not in (None, data.experiment):
             raise DataError(f"{folder}: holds another experiment; choose another folder, or remove this one")
+        machine.check_gpu()
         with _logged(folder, say) as tell:
             return _train(data, folder, tell, each_epoch)
 
