@@ -118,6 +118,8 @@ def set_up(lock: Path) -> None:
     install = ["python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run({}, [*install, "--require-hashes", "--requirement", str(lock)])
     run({}, [*install, "--no-deps", "--no-build-isolation", "--editable", "."])
+    for headers in VENV.glob("**/site-packages/tensorflow/include"):
+        shutil.rmtree(headers)  # 290 MB to build C++ with, which nothing here does
     # What testing takes holds what running takes.
     READY.write_text("\n".join(state.values() if lock == TEST else [state[lock]]), encoding="utf-8")
 
