@@ -26,7 +26,7 @@ FRAME = next((CHECKOUT / "data_samples" / "phantom_labelme").rglob("*.png"))
 def on(system: str) -> dict[str, str]:
     """The environment in which every Python process takes itself to be on that system."""
     folders = [CHECKOUT / "tests" / "systems", CHECKOUT, os.environ.get("PYTHONPATH", "")]
-    shown = {"PYTHONIOENCODING": "cp1252"} if system == "windows" else {}
+    shown = {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"} if system == "windows" else {}
     return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders)), "LVSEG_PRETEND": system, **shown}
 
 
