@@ -40,14 +40,18 @@ def identity() -> dict[str, Any]:
 
 
 def describe() -> dict[str, Any]:
-    """`identity`, the memory (GiB) that this process may use, the installed Keras backends and what they see."""
+    """`identity`, the memory (GiB) that this process may use, and the installed Keras backends.
+
+    Where there is a GPU, also its driver, and how many GPUs the backend sees.
+    """
+    seen = gpus_seen() if gpu() and installed_backends() else 0
+    card = {"driver": driver() or "none", "GPUs seen": seen} if gpu() else {}
     return {
         **identity(),
         "memory GiB": round(memory_limit() / 2**30, 1),
         "backends": ", ".join(installed_backends()) or "none",
         "backend": os.environ.get("KERAS_BACKEND") or next(iter(installed_backends()), "none"),
-        "driver": driver() or "none",
-        "GPUs seen": gpus_seen() if gpu() and installed_backends() else 0,
+        **card,
     }
 
 
@@ -269,7 +273,7 @@ def training_seconds(multiply_adds: float, images: int, flops: float, share: flo
 
 def fitting_profile(facts: dict[str, Any]) -> str:
     """A sentence that names the profile for a machine as `describe` tells it."""
-    if facts["GPUs seen"]:
+    if facts.get("GPUs seen"):
         return "Profile paper fits: full width and size on the GPU."
     if facts["memory GiB"] < 2:
         return "Profile smoke fits; class needs 2 GiB of memory."

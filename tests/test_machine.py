@@ -20,6 +20,7 @@ from tests.support import lvseg
     [
         ({"GPUs seen": 1, "memory GiB": 64}, "paper"),
         ({"GPUs seen": 0, "memory GiB": 8.0}, "class"),
+        ({"memory GiB": 8.0}, "class"),
         ({"GPUs seen": 0, "memory GiB": 1.0}, "smoke"),
     ],
 )
