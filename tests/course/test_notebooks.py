@@ -12,7 +12,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from lvseg import files
-from lvseg.course import notebooks
+from lvseg.course import exercises, notebooks
 from lvseg.errors import ConfigError
 
 # The course
@@ -21,6 +21,8 @@ from lvseg.errors import ConfigError
 NOTEBOOKS = sorted(notebooks.NOTEBOOKS.glob("0*.ipynb"))
 LIGHT = [path for path in NOTEBOOKS if path.stem not in (notebooks.TRAINING, notebooks.RESULTS)]
 """05 and 06 are executed by the reproduction that other tests share."""
+LESSONS = [path for path in NOTEBOOKS if path.stem[:2] in {number[:2] for number in exercises.every()}]
+"""Those with exercises."""
 
 
 def test_the_course_is_whole():
@@ -47,6 +49,46 @@ def test_every_widget_has_a_static_picture_in_its_notebook(path):
         assert any("image/png" in output.get("data", {}) for cell in cells for output in cell.get("outputs", []))
 
 
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_holds_its_exercises_blank_each_with_its_check(path):
+    """The cell is the exercise's own blank, the next one its check, and the committed answer is "not tried yet"."""
+    code = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+    own = {number: each for number, each in exercises.every().items() if number.startswith(path.stem[:2])}
+    checks = [place for place, cell in enumerate(code) if cell.source.startswith("check(")]
+    assert [code[place - 1].source for place in checks] == [each.start.rstrip() for each in own.values()]
+    assert [code[place].source for place in checks] == [
+        f'check("{number}", {each.function.__name__})' for number, each in own.items()
+    ]
+    for place, (number, each) in zip(checks, own.items(), strict=True):
+        (output,) = code[place].outputs
+        told = f"○ {number}, not tried yet: write {each.function.__name__} above, then run both cells again"
+        assert output.data["text/plain"] == told
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_is_fit_to_be_read(path):
+    cells = nbformat.read(path, 4).cells
+    prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    for part in ("**You will learn**", "**Time:**", "## Take away", "## Questions", "<details>", "## References"):
+        assert part in prose, part
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    assert not [output for output in outputs if output.get("name") == "stderr"]
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert pictures and all(len(output.metadata["image/png"]["alt"]) > 20 for output in pictures)
+    assert max(len(line) for cell in cells if cell.cell_type == "code" for line in cell.source.splitlines()) <= 88
+    assert not any("NBVAL_CHECK_OUTPUT" in cell.source for cell in cells)
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_a_lessons_links_lead_somewhere(path):
+    prose = "\n".join(cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown")
+    for target, _, heading in re.findall(r"\]\((?!https?:)([^)#]+)(#([^)]+))?\)", prose):
+        document = path.parent / target
+        headings = [re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-")
+                    for line in document.read_text().splitlines() if line.startswith("#")]  # fmt: skip
+        assert not heading or heading in headings, (target, heading)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", LIGHT[:1], ids=lambda path: path.stem)
 def test_runs_by_papermill(path, tmp_path):
@@ -67,7 +109,7 @@ def test_executed_in_the_reproduction(reproduction):
 
 @pytest.mark.slow
 def test_committed_outputs_are_todays(tmp_path):
-    """nbval runs the committed notebooks and compares the cells marked NBVAL_CHECK_OUTPUT."""
+    """nbval runs the committed notebooks and compares the cells that a tag or a comment marks for it."""
     command = [
         sys.executable,
         "-m",
@@ -81,7 +123,7 @@ def test_committed_outputs_are_todays(tmp_path):
     ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(files.CHECKOUT), timeout=900)
     assert done.returncode == 0, done.stdout[-3000:]
-    assert sum(path.read_text().count("NBVAL_CHECK_OUTPUT") for path in LIGHT) >= 8
+    assert sum(len(re.findall("nbval.check.output", path.read_text(), re.I)) for path in LIGHT) >= 16
 
 
 # The headless run
