@@ -213,8 +213,8 @@ PROFILES: Mapping[str, Profile] = {
     ),
     "paper": Profile({}, seeds=(0, 1, 2), memory_mb=12000),
 }  # fmt: skip
-"""smoke is for tests, class for a lesson on two cores, fine for the best of a quarter of an hour there, paper as
-published (the contract's own defaults): for a GPU."""
+"""smoke is for tests, class for a lesson on two cores, fine for more pixels there, paper as published (the contract's
+own defaults): for a GPU."""
 
 
 def _sentence(contract: type[BaseModel], error: ValidationError) -> str:
