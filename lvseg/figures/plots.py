@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from lvseg import clahe, human, paper
-from lvseg.clinical import ed_es_frames
+from lvseg.clinical import agreement, ed_es_frames
 
 COLOURS = {"unet": "#7a7a7a", "resunet": "#d98c00", "improved_resunet": "#0072b2"}
 """One colour per method, told apart also by readers who don't see all colours."""
@@ -162,6 +162,35 @@ def lines(x: Sequence[float], values: Mapping[str, Sequence[float]], xlabel: str
         axes.plot(x, numbers, label=name)
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.legend()
+    return figure
+
+
+def intervals(rows: Mapping[str, tuple[float, float, float]], xlabel: str) -> Figure:
+    """A point with its interval per row, from the top: (value, low, high) by name; a dotted line at 0."""
+    figure = Figure(figsize=(7.5, 0.3 * len(rows) + 1), layout="constrained")
+    axes = figure.subplots()
+    values, low, high = np.array(list(rows.values())).T
+    places = np.arange(len(rows))
+    axes.errorbar(values, places, xerr=(values - low, high - values), fmt="o", ms=4, capsize=3, color=PREDICTED)
+    axes.axvline(0, color="#999999", linestyle=":")
+    axes.set_yticks(places, list(rows))
+    axes.invert_yaxis()
+    axes.set_xlabel(xlabel)
+    axes.grid(axis="x", alpha=0.3)
+    return figure
+
+
+def bland_altman(found: Sequence[float], true: Sequence[float], unit: str) -> Figure:
+    """Each patient's difference by the true value, the bias and the limits of agreement (`clinical.agreement`)."""
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(true, np.subtract(found, true), "o", color=PREDICTED, ms=5)
+    told = agreement(found, true)
+    for value, name, style in ((told.low, "", "--"), (told.bias, "bias ", "-"), (told.high, "", "--")):
+        axes.axhline(value, color="#444444", linestyle=style, lw=1)
+        axes.annotate(f"{name}{value:+.1f}", (1.01, value), xycoords=("axes fraction", "data"), va="center")
+    axes.axhline(0, color="#999999", linestyle=":")
+    axes.set(xlabel=f"true ({unit})", ylabel=f"found − true ({unit})")
     return figure
 
 

@@ -1,8 +1,7 @@
 """An autopsy: a trained network with a part silenced and never trained again shows what it makes use of.
 
-The changed networks keep the trained weights and are of stock layers, as those of `lvseg.networks` are, so that they are
-used and saved like them. What they score tells what this network rests on, not what one trained without the part would
-reach: that one could have learnt to do without.
+The changed networks keep the trained weights and are of stock layers, as those of `lvseg.networks` are. What they score
+tells what this network rests on, not what one trained without the part would reach: that could learn to do without.
 """
 
 from __future__ import annotations
@@ -18,8 +17,9 @@ from lvseg.errors import ConfigError
 def forced(network: keras.Model, values: Mapping[str, float | list[float]]) -> keras.Model:
     """The network in which the output of each named layer is a constant, at every place of every image.
 
-    values: by the layer's name, one number, or one per channel. An attention gate's weight (`gates`) forced to 1 is open, to 0 cuts its skip connection. A convolution or activation
-    forced to 0 is cut. Raises `lvseg.ConfigError` for a layer that the network doesn't have.
+    values: by the layer's name, one number, or one per channel. An attention gate's weight (`gates`) forced to 1 is
+    open, to 0 cuts its skip connection; a convolution or activation forced to 0 is cut. Raises `lvseg.ConfigError` for
+    a layer that the network doesn't have.
     """
     known = {layer.name for layer in network.layers}
     if unknown := sorted(values.keys() - known):

@@ -80,6 +80,22 @@ def test_lines_are_the_numbers():
     assert found == {"a": [[1, 3], [2, 5], [4, 7]], "b": [[1, 0], [2, 1], [4, 0]]}
 
 
+def test_intervals_reach_from_low_to_high_row_by_row():
+    (axes,) = plots.intervals({"first": (2.0, 1.0, 4.0), "second": (-1.0, -3.0, -0.5)}, "cost").axes
+    bars = [segment.tolist() for segment in axes.collections[0].get_segments()]
+    assert bars == [[[1, 0], [4, 0]], [[-3, 1], [-0.5, 1]]]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["first", "second"]
+    assert axes.yaxis_inverted()  # the first row on top
+
+
+def test_bland_altman_has_differences_by_truth_and_three_lines():
+    """Differences 1, 3, 5: bias 3, deviation 2."""
+    (axes,) = plots.bland_altman([11, 23, 35], [10, 20, 30], "%").axes
+    dots, *levels = (line.get_xydata() for line in axes.lines)
+    assert dots.tolist() == [[10, 1], [20, 3], [30, 5]]
+    assert [level[0, 1] for level in levels] == pytest.approx([3 - 3.92, 3, 3 + 3.92, 0])
+
+
 def test_each_seed_is_a_line_and_each_method_a_colour_and_a_name():
     seeds = [pd.DataFrame({"epoch": [1, 2], "loss": [1.0, loss]}) for loss in (0.5, 0.25)]
     (axes,) = plots.curves({"unet": seeds, "resunet": seeds[:1]}).axes

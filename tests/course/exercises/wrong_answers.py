@@ -8,6 +8,193 @@ from __future__ import annotations
 import re
 
 ANSWERS = {
+    "01.polygon": """
+# x and y mixed up
+def polygon_mask(points, height, width):
+    mask = np.zeros((height, width), bool)
+    for row in range(height):
+        for column in range(width):
+            mask[row, column] = within(points, row + 0.5, column + 0.5)
+    return mask
+
+def within(points, x, y):
+    inside = False
+    for (x0, y0), (x1, y1) in zip(points, points[1:] + points[:1]):
+        if (y0 > y) != (y1 > y) and x < x0 + (y - y0) * (x1 - x0) / (y1 - y0):
+            inside = not inside
+    return inside
+
+# corners instead of centres
+def polygon_mask(points, height, width):
+    mask = np.zeros((height, width), bool)
+    for row in range(height):
+        for column in range(width):
+            mask[row, column] = within(points, column, row)
+    return mask
+
+def within(points, x, y):
+    inside = False
+    for (x0, y0), (x1, y1) in zip(points, points[1:] + points[:1]):
+        if (y0 > y) != (y1 > y) and x < x0 + (y - y0) * (x1 - x0) / (y1 - y0):
+            inside = not inside
+    return inside
+
+# whole-number points
+def polygon_mask(points, height, width):
+    whole = np.rint(points).astype(int)
+    mask = np.zeros((height, width), bool)
+    for row in range(height):
+        for column in range(width):
+            mask[row, column] = within(whole, column + 0.5, row + 0.5)
+    return mask
+
+def within(points, x, y):
+    inside = False
+    for (x0, y0), (x1, y1) in zip(points, np.roll(points, -1, axis=0)):
+        if (y0 > y) != (y1 > y) and x < x0 + (y - y0) * (x1 - x0) / (y1 - y0):
+            inside = not inside
+    return inside
+
+# polygon left open
+def polygon_mask(points, height, width):
+    mask = np.zeros((height, width), int)
+    y, x = np.indices((height, width)) + 0.5
+    for i in range(len(points) - 1):
+        (x0, y0), (x1, y1) = points[i], points[i + 1]
+        if y0 != y1:
+            crossing = x0 + (y - y0) * (x1 - x0) / (y1 - y0)
+            mask += ((y0 > y) != (y1 > y)) & (crossing > x)
+    return mask % 2 == 1
+
+# bounding box
+def polygon_mask(points, height, width):
+    left, top = np.min(points, axis=0)
+    right, bottom = np.max(points, axis=0)
+    rows, columns = np.arange(height)[:, None] + 0.5, np.arange(width) + 0.5
+    return (rows > top) & (rows < bottom) & (columns > left) & (columns < right)
+
+# outside instead of inside
+def polygon_mask(points, height, width):
+    mask = np.zeros((height, width), int)
+    y, x = np.indices((height, width)) + 0.5
+    for i in range(len(points)):
+        (x0, y0), (x1, y1) = points[i - 1], points[i]
+        if y0 != y1:
+            crossing = x0 + (y - y0) * (x1 - x0) / (y1 - y0)
+            mask += ((y0 > y) != (y1 > y)) & (crossing > x)
+    return mask % 2 == 0
+
+# edges counted to both sides
+def polygon_mask(points, height, width):
+    mask = np.zeros((height, width), int)
+    y = np.arange(height)[:, None] + 0.5
+    for i in range(len(points)):
+        mask += (points[i - 1][1] > y) != (points[i][1] > y)
+    return mask % 2 == 1
+""",
+    "01.ed_es": """
+# gaps taken for small hearts
+def ed_es(areas):
+    return int(areas.argmax()), int(areas.argmin())
+
+# counted among the frames that are left
+def ed_es(areas):
+    kept = [area for area in areas if area]
+    return kept.index(max(kept)), kept.index(min(kept))
+
+# ED and ES swapped
+def ed_es(areas):
+    large = np.where(areas == 0, np.inf, areas)
+    return np.argmin(large), np.argmax(areas)
+
+# first frame taken for end-diastole
+def ed_es(areas):
+    return 0, np.argmin(np.where(areas == 0, np.inf, areas))
+
+# half a clip after end-diastole
+def ed_es(areas):
+    ed = np.argmax(areas)
+    half = len(areas) // 2
+    return ed, ed + half if ed + half < len(areas) else ed + half - len(areas)
+
+# areas instead of frames
+def ed_es(areas):
+    return max(areas), min(areas[areas > 0])
+
+# counted from 1
+def ed_es(areas):
+    return 1 + np.argmax(areas), 1 + np.argmin(np.where(areas == 0, np.inf, areas))
+""",
+    "01.split": """
+# frames counted instead of patients
+def tested(patients, n):
+    test = np.zeros(len(patients), bool)
+    test[-n:] = True
+    return test
+
+# some frames of each patient
+def tested(patients, n):
+    last = {name: i for i, name in enumerate(patients)}
+    return [i == last[name] for i, name in enumerate(patients)]
+
+# the share of frames, not of patients
+def tested(patients, n):
+    train = len(patients) * (1 - n / len(set(patients)))
+    return [i >= train for i in range(len(patients))]
+
+# the first patients
+def tested(patients, n):
+    chosen = sorted(set(patients))[:n]
+    return [name in chosen for name in patients]
+
+# in the order of their frames
+def tested(patients, n):
+    seen = []
+    for name in patients:
+        if name not in seen:
+            seen.append(name)
+    return [name in seen[len(seen) - n :] for name in patients]
+
+# training and test swapped
+def tested(patients, n):
+    chosen = sorted(set(patients))[-n:]
+    return [name not in chosen for name in patients]
+
+# one patient too many
+def tested(patients, n):
+    names = sorted(set(patients))
+    return [names.index(name) >= len(names) - n - 1 for name in patients]
+""",
+    "01.leakage": """
+# share of patients
+def leakage(train, test):
+    tested = set(test)
+    return len(tested & set(train)) / len(tested)
+
+# share of the training frames
+def leakage(train, test):
+    return sum(name in test for name in train) / len(train)
+
+# a number of frames
+def leakage(train, test):
+    return sum(name in train for name in test)
+
+# yes or no
+def leakage(train, test):
+    return bool(set(train) & set(test))
+
+# share that is clean
+def leakage(train, test):
+    return sum(name not in train for name in test) / len(test)
+
+# share of all frames
+def leakage(train, test):
+    return sum(name in train for name in test) / len(np.concatenate([train, test]))
+
+# patients in common
+def leakage(train, test):
+    return len(np.intersect1d(train, test)) / len(np.union1d(train, test))
+""",
     "02.mapping": """
 # density instead of its integral
 def mapping(histogram):
@@ -710,6 +897,331 @@ def hd95_mm(pred, truth, spacing_mm):
 # all pairs of points
 def hd95_mm(pred, truth, spacing_mm):
     return np.percentile([np.hypot(*((p - t) * spacing_mm)) for p in pred for t in truth], 95)
+""",
+    "09.area": """
+# mm² for cm²
+def area_cm2(mask, spacing_mm):
+    return np.count_nonzero(mask) * np.prod(spacing_mm)
+
+# divided by 10
+def area_cm2(mask, spacing_mm):
+    return np.count_nonzero(mask) * np.prod(spacing_mm) / 10
+
+# one side of the pixel only
+def area_cm2(mask, spacing_mm):
+    return np.count_nonzero(mask) * spacing_mm[0] / 100
+
+# square pixels taken for granted
+def area_cm2(mask, spacing_mm):
+    side_cm = spacing_mm[0] / 10
+    return np.count_nonzero(mask) * side_cm * side_cm
+
+# a number of pixels
+def area_cm2(mask, spacing_mm):
+    return len(np.argwhere(mask))
+
+# a share of the image
+def area_cm2(mask, spacing_mm):
+    return np.count_nonzero(mask) / mask.size * spacing_mm[0] * spacing_mm[1] / 100
+""",
+    "09.length": """
+# pixels instead of millimetres
+def length_mm(apex, annulus, spacing_mm):
+    return np.linalg.norm(np.subtract(annulus, apex))
+
+# pixels first, spacing last
+def length_mm(apex, annulus, spacing_mm):
+    return np.hypot(annulus[0] - apex[0], annulus[1] - apex[1]) * np.mean(spacing_mm)
+
+# rows and columns mixed up
+def length_mm(apex, annulus, spacing_mm):
+    dx, dy = spacing_mm
+    return np.hypot((annulus[1] - apex[1]) * dx, (annulus[0] - apex[0]) * dy)
+
+# only downwards
+def length_mm(apex, annulus, spacing_mm):
+    return abs(annulus[0] - apex[0]) * spacing_mm[0]
+
+# legs added
+def length_mm(apex, annulus, spacing_mm):
+    return np.abs(np.subtract(annulus, apex) * spacing_mm).sum()
+
+# squared length
+def length_mm(apex, annulus, spacing_mm):
+    return np.square(np.subtract(annulus, apex) * spacing_mm).sum()
+""",
+    "09.disks": """
+# diameter taken for radius
+def volume_ml(diameters_mm, length_mm):
+    return sum(3.141592653589793 * d * d for d in diameters_mm) * length_mm / len(diameters_mm) / 1000
+
+# every disk as tall as the heart
+def volume_ml(diameters_mm, length_mm):
+    return sum(np.pi * (d / 2) ** 2 * length_mm for d in diameters_mm) / 1000
+
+# mm³ for ml
+def volume_ml(diameters_mm, length_mm):
+    return sum(np.pi * (d / 2) ** 2 for d in diameters_mm) * length_mm / len(diameters_mm)
+
+# mean diameter squared
+def volume_ml(diameters_mm, length_mm):
+    radius = np.mean(diameters_mm) / 2
+    return np.pi * radius**2 * length_mm / 1000
+
+# pi forgotten
+def volume_ml(diameters_mm, length_mm):
+    return np.mean(np.square(diameters_mm)) * length_mm / 1000
+
+# diameters not squared
+def volume_ml(diameters_mm, length_mm):
+    return np.pi / 4 * np.mean(diameters_mm) * length_mm / 1000
+
+# always 20 disks
+def volume_ml(diameters_mm, length_mm):
+    return np.pi / 4 * np.square(diameters_mm).sum() * length_mm / 20 / 1000
+""",
+    "09.ef": """
+# divided by the end-systolic volume
+def ejection_fraction(volumes_ml):
+    full, empty = np.nanmax(volumes_ml), np.nanmin(volumes_ml)
+    return (full / empty - 1) * 100
+
+# stroke volume
+def ejection_fraction(volumes_ml):
+    known = volumes_ml[~np.isnan(volumes_ml)]
+    return np.ptp(known)
+
+# a share instead of percent
+def ejection_fraction(volumes_ml):
+    return 1 - np.nanmin(volumes_ml) / np.nanmax(volumes_ml)
+
+# what is left
+def ejection_fraction(volumes_ml):
+    return np.nanmin(volumes_ml) / np.nanmax(volumes_ml) * 100
+
+# first frame taken for end-diastole
+def ejection_fraction(volumes_ml):
+    known = [v for v in volumes_ml if not np.isnan(v)]
+    return 100 - 100 * min(known) / known[0]
+
+# gaps not passed over
+def ejection_fraction(volumes_ml):
+    return 100 * (volumes_ml.max() - volumes_ml.min()) / volumes_ml.max()
+
+# gaps taken for empty hearts
+def ejection_fraction(volumes_ml):
+    volumes_ml[np.isnan(volumes_ml)] = 0
+    return 100 * np.ptp(volumes_ml) / volumes_ml.max()
+""",
+    "09.bland_altman": """
+# n instead of n - 1
+def bland_altman(found, true):
+    d = found - true
+    return np.mean(d), np.mean(d) - 1.96 * np.std(d), np.mean(d) + 1.96 * np.std(d)
+
+# interval of the mean
+def bland_altman(found, true):
+    d = found - true
+    error = np.std(d, ddof=1) / len(d) ** 0.5
+    return np.mean(d), np.mean(d) - 1.96 * error, np.mean(d) + 1.96 * error
+
+# one standard deviation
+def bland_altman(found, true):
+    d = found - true
+    return np.mean(d), np.mean(d) - np.std(d, ddof=1), np.mean(d) + np.std(d, ddof=1)
+
+# true minus found
+def bland_altman(found, true):
+    d = np.subtract(true, found)
+    half = 1.96 * np.std(d, ddof=1)
+    return np.mean(d), np.mean(d) - half, np.mean(d) + half
+
+# differences without sign
+def bland_altman(found, true):
+    d = np.where(found > true, found - true, true - found)
+    half = 1.96 * np.std(d, ddof=1)
+    return np.mean(d), np.mean(d) - half, np.mean(d) + half
+
+# percent of the truth
+def bland_altman(found, true):
+    d = (found / true - 1) * 100
+    half = 1.96 * np.std(d, ddof=1)
+    return np.mean(d), np.mean(d) - half, np.mean(d) + half
+
+# spread without bias
+def bland_altman(found, true):
+    d = found - true
+    half = 1.96 * np.std(d, ddof=1)
+    return np.mean(d), -half, half
+""",
+    "11.gate": """
+# 0 taken for no number
+def gated(skip, logits, forced=None):
+    weight = forced
+    if not weight:
+        weight = 1 / (1 + np.exp(-logits))
+    return weight * skip
+
+# forced before the sigmoid
+def gated(skip, logits, forced=None):
+    if forced is not None:
+        logits = np.ones_like(logits) * forced
+    return skip / (1 + np.exp(-logits))
+
+# forced on top of the gate
+def gated(skip, logits, forced=None):
+    passed = skip * (1 / (1 + np.exp(-logits)))
+    if forced is not None:
+        passed = passed * forced
+    return passed
+
+# sigmoid forgotten
+def gated(skip, logits, forced=None):
+    if forced is None:
+        forced = logits
+    return skip * forced
+
+# skip added once more
+def gated(skip, logits, forced=None):
+    weight = 1 / (1 + np.exp(-logits))
+    if forced is not None:
+        weight = np.full(logits.shape, forced)
+    return skip * (1 + weight)
+
+# a weight cut at one half
+def gated(skip, logits, forced=None):
+    weight = 1 / (1 + np.exp(-logits))
+    if forced is not None:
+        weight[:] = forced
+    return np.where(weight > 0.5, skip, 0)
+
+# sign turned
+def gated(skip, logits, forced=None):
+    if forced is None:
+        return skip / (1 + np.exp(logits))
+    return skip * forced
+""",
+    "11.cut": """
+# counted from 0
+def unheard(kernel, number):
+    n = kernel.shape[2] // 4
+    heard = np.ones(kernel.shape[2])
+    heard[n * number : n * number + n] = 0
+    return kernel * heard[:, None]
+
+# channels out
+def unheard(kernel, number):
+    n = kernel.shape[3] // 4
+    kernel[..., n * (number - 1) : n * number] *= 0
+    return kernel
+
+# everything else cut
+def unheard(kernel, number):
+    n = kernel.shape[2] // 4
+    heard = np.zeros(kernel.shape[2])
+    heard[n * (number - 1) : n * number] = 1
+    return kernel * heard[:, None]
+
+# every fourth channel
+def unheard(kernel, number):
+    heard = np.arange(kernel.shape[2]) % 4 != number - 1
+    return np.where(heard[:, None], kernel, 0)
+
+# one channel only
+def unheard(kernel, number):
+    heard = np.ones(kernel.shape[2])
+    heard[number - 1] = 0
+    return kernel * heard[None, None, :, None]
+
+# all branches up to it
+def unheard(kernel, number):
+    n = kernel.shape[2] // 4
+    for channel in range(number * n):
+        kernel[:, :, channel, :] = 0
+    return kernel
+
+# taken out instead of silenced
+def unheard(kernel, number):
+    n = kernel.shape[2] // 4
+    first, last = kernel[:, :, : n * (number - 1)], kernel[:, :, n * number :]
+    return np.concatenate([first, last], axis=2)
+""",
+    "11.mean": """
+# one mean for all channels
+def stand_in(maps, reference):
+    return np.full(maps.shape, np.mean(reference))
+
+# each pixel's mean
+def stand_in(maps, reference):
+    picture = np.mean(reference, axis=0, keepdims=True)
+    return np.repeat(picture, len(maps), axis=0)
+
+# each frame's own mean
+def stand_in(maps, reference):
+    out = np.empty_like(maps)
+    for frame in range(len(maps)):
+        out[frame] = maps[frame].mean(axis=(0, 1))
+    return out
+
+# mean of the maps themselves
+def stand_in(maps, reference):
+    return np.broadcast_to(np.einsum("fhwc->c", maps) / maps[..., 0].size, maps.shape)
+
+# zeros
+def stand_in(maps, reference):
+    return maps * 0.0
+
+# median instead of mean
+def stand_in(maps, reference):
+    flat = reference.reshape(-1, reference.shape[-1])
+    return np.ones(maps.shape) * np.median(flat, axis=0)
+""",
+    "11.cost": """
+# frames taken for patients
+def cost(before, after, patients):
+    d = 100 * before - 100 * after
+    return [np.mean(d), np.std(d, ddof=1) / len(d) ** 0.5]
+
+# not paired
+def cost(before, after, patients):
+    names = sorted(set(patients))
+    b = [before[patients == name].mean() for name in names]
+    a = [after[patients == name].mean() for name in names]
+    error = np.sqrt(np.var(b, ddof=1) / len(b) + np.var(a, ddof=1) / len(a))
+    return 100 * (np.mean(b) - np.mean(a)), 100 * error
+
+# deviation instead of error
+def cost(before, after, patients):
+    own = [100 * np.mean((before - after)[patients == name]) for name in set(patients)]
+    return np.mean(own), np.std(own, ddof=1)
+
+# divided by n
+def cost(before, after, patients):
+    own = [100 * np.mean((before - after)[patients == name]) for name in set(patients)]
+    return np.mean(own), np.std(own, ddof=1) / len(own)
+
+# n instead of n - 1
+def cost(before, after, patients):
+    own = [100 * np.mean((before - after)[patients == name]) for name in set(patients)]
+    return np.mean(own), np.std(own) / len(own) ** 0.5
+
+# gain instead of cost
+def cost(before, after, patients):
+    own = [100 * np.mean((after - before)[patients == name]) for name in set(patients)]
+    return np.mean(own), np.std(own, ddof=1) / len(own) ** 0.5
+
+# a share instead of points
+def cost(before, after, patients):
+    own = [np.mean((before - after)[patients == name]) for name in set(patients)]
+    return np.mean(own), np.std(own, ddof=1) / len(own) ** 0.5
+
+# sums instead of means
+def cost(before, after, patients):
+    total = {}
+    for b, a, name in zip(before, after, patients):
+        total[name] = total.get(name, 0) + 100 * (b - a)
+    own = list(total.values())
+    return np.mean(own), np.std(own, ddof=1) / len(own) ** 0.5
 """,
 }
 
