@@ -117,43 +117,6 @@ def ed_es_frames(areas: Sequence[float] | np.ndarray) -> tuple[int, int]:
     return int(np.nanargmax(values)), int(np.nanargmin(values))
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """How a measurement differs from the truth, in its own unit, after Bland and Altman (Lancet 327, 1986, 307-310).
-
-    bias: the mean of found minus true. low, high: the limits of agreement, bias -+ 1.96 standard deviations (n - 1) of
-    the differences, between which 19 of 20 further ones are expected.
-    """
-
-    bias: float
-    low: float
-    high: float
-
-
-def agreement(found: Sequence[float] | np.ndarray, true: Sequence[float] | np.ndarray) -> Agreement:
-    """Bias and limits of agreement of measurements with the true values, one of each per patient.
-
-    Raises `DataError` where the two differ in number, are fewer than two, or hold a NaN: what couldn't be measured must
-    be counted apart.
-    """
-    difference = np.subtract(*_paired(found, true))
-    bias, spread = difference.mean(), 1.96 * difference.std(ddof=1)
-    return Agreement(float(bias), float(bias - spread), float(bias + spread))
-
-
-def _paired(found: Sequence[float] | np.ndarray, true: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    ours, theirs = np.asarray(found, dtype=float), np.asarray(true, dtype=float)
-    if ours.shape != theirs.shape or ours.ndim != 1:
-        raise DataError(
-            f"{ours.size} measurements and {theirs.size} true values don't fit: give one of each a patient."
-        )
-    if len(ours) < 2:
-        raise DataError("One measurement has no spread: give those of two or more patients.")
-    if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
-        raise DataError("Some measurements are NaN or infinite: count those patients apart and leave them out first.")
-    return ours, theirs
-
-
 def _pixel_corners(cavity: np.ndarray) -> np.ndarray:
     """The four corners of every contour pixel, where the region ends: (row, column), float (n, 2)."""
     half = np.array([(-0.5, -0.5), (-0.5, 0.5), (0.5, -0.5), (0.5, 0.5)])

@@ -246,34 +246,3 @@ def test_camus_annulus_is_found_at_the_border_to_the_atrium():
     assert len(misses) > 80
     assert np.mean(misses) < 1.5
     assert np.percentile(misses, 95) < 6
-
-
-# Agreement
-
-
-def test_bland_altman_worked_out_by_hand():
-    """Differences 1, 3, 5, 7: mean 4, squares about it 9, 1, 1, 9, so the variance is 20 / 3."""
-    told = clinical.agreement([11, 23, 35, 47], [10, 20, 30, 40])
-    spread = 1.96 * math.sqrt(20 / 3)
-    assert (told.bias, told.low, told.high) == pytest.approx((4, 4 - spread, 4 + spread))
-
-
-def test_nineteen_of_twenty_differences_lie_within_the_limits():
-    difference = np.random.default_rng(0).normal(3, 5, 20_000)
-    told = clinical.agreement(50 + difference, np.full(20_000, 50.0))
-    assert np.mean((difference > told.low) & (difference < told.high)) == pytest.approx(0.95, abs=0.005)
-    assert told.bias == pytest.approx(3, abs=0.15)
-
-
-@pytest.mark.parametrize(
-    ("found", "true", "named"),
-    [
-        ([1.0, 2.0], [1.0], "2 measurements and 1 true values don't fit"),
-        ([1.0], [1.0], "One measurement has no spread"),
-        ([1.0, math.nan], [1.0, 2.0], "Some measurements are NaN or infinite"),
-        ([1.0, 2.0], [math.inf, 2.0], "Some measurements are NaN or infinite"),
-    ],
-)
-def test_measurements_that_cannot_be_compared_are_refused(found, true, named):
-    with pytest.raises(DataError, match=named):
-        clinical.agreement(found, true)

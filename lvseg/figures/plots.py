@@ -13,7 +13,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from lvseg import clahe, human, paper
-from lvseg.clinical import agreement, ed_es_frames
+from lvseg.clinical import disk_diameters_mm, ed_es_frames, long_axis
+from lvseg.masks import Spacing
 
 COLOURS = {"unet": "#7a7a7a", "resunet": "#d98c00", "improved_resunet": "#0072b2"}
 """One colour per method, told apart also by readers who don't see all colours."""
@@ -142,6 +143,25 @@ def area_curve(areas_cm2: Sequence[float]) -> Figure:
     return figure
 
 
+def disks(image: np.ndarray, mask: np.ndarray, spacing_mm: Spacing) -> Figure:
+    """A frame with its mask's outline, long axis and the disks of the volume (`clinical.disk_diameters_mm`)."""
+    figure = Figure(figsize=(5.6, 4.4), layout="constrained")
+    axes = figure.subplots()
+    _show(axes, image, "outline, long axis and disks")
+    _outline(axes, mask, TRUTH)
+    spacing = np.array(spacing_mm)
+    axis = long_axis(mask, spacing_mm)
+    apex, annulus = np.array(axis.apex) * spacing, np.array(axis.annulus) * spacing
+    down = (annulus - apex) / axis.length_mm
+    diameters = disk_diameters_mm(mask, spacing_mm)
+    middles = apex + np.outer((np.arange(len(diameters)) + 0.5) / len(diameters) * axis.length_mm, down)
+    across = np.outer(diameters / 2, [-down[1], down[0]])
+    ends = np.stack([middles - across, middles + across], axis=1) / spacing
+    axes.plot(*(np.array([apex, annulus]) / spacing).T[::-1], color=TRUTH, lw=1.5)
+    axes.plot(ends[..., 1].T, ends[..., 0].T, color=PREDICTED, lw=1)
+    return figure
+
+
 def histograms(values: Mapping[str, Sequence[float]], label: str) -> Figure:
     """Histograms over one another, by name."""
     figure = Figure(figsize=(7, 2.8), layout="constrained")
@@ -177,20 +197,6 @@ def intervals(rows: Mapping[str, tuple[float, float, float]], xlabel: str) -> Fi
     axes.invert_yaxis()
     axes.set_xlabel(xlabel)
     axes.grid(axis="x", alpha=0.3)
-    return figure
-
-
-def bland_altman(found: Sequence[float], true: Sequence[float], unit: str) -> Figure:
-    """Each patient's difference by the true value, the bias and the limits of agreement (`clinical.agreement`)."""
-    figure = Figure(figsize=(7, 3.6), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(true, np.subtract(found, true), "o", color=PREDICTED, ms=5)
-    told = agreement(found, true)
-    for value, name, style in ((told.low, "", "--"), (told.bias, "bias ", "-"), (told.high, "", "--")):
-        axes.axhline(value, color="#444444", linestyle=style, lw=1)
-        axes.annotate(f"{name}{value:+.1f}", (1.01, value), xycoords=("axes fraction", "data"), va="center")
-    axes.axhline(0, color="#999999", linestyle=":")
-    axes.set(xlabel=f"true ({unit})", ylabel=f"found − true ({unit})")
     return figure
 
 

@@ -80,20 +80,24 @@ def test_lines_are_the_numbers():
     assert found == {"a": [[1, 3], [2, 5], [4, 7]], "b": [[1, 0], [2, 1], [4, 0]]}
 
 
+def test_disks_are_stacked_along_the_axis_as_wide_as_the_mask():
+    """A box 80 mm high, 15 mm wide, of pixels 1 x 0.5 mm: 20 level disks, 30 columns wide, 4 rows apart."""
+    box = np.zeros((100, 60), bool)
+    box[5:85, 10:40] = True
+    (axes,) = plots.disks(box.astype(np.uint8), box, (1.0, 0.5)).axes
+    axis, *stacked = (line.get_xydata() for line in axes.lines)
+    assert axis == pytest.approx(np.array([[24.5, 4.5], [24.5, 84.5]]), abs=0.6)
+    assert len(stacked) == 20
+    assert np.ptp(stacked[9][:, 0]) == pytest.approx(30, abs=1.5) and np.ptp(stacked[9][:, 1]) < 0.5
+    assert stacked[10][0, 1] - stacked[9][0, 1] == pytest.approx(4, abs=0.05)
+
+
 def test_intervals_reach_from_low_to_high_row_by_row():
     (axes,) = plots.intervals({"first": (2.0, 1.0, 4.0), "second": (-1.0, -3.0, -0.5)}, "cost").axes
     bars = [segment.tolist() for segment in axes.collections[0].get_segments()]
     assert bars == [[[1, 0], [4, 0]], [[-3, 1], [-0.5, 1]]]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["first", "second"]
     assert axes.yaxis_inverted()  # the first row on top
-
-
-def test_bland_altman_has_differences_by_truth_and_three_lines():
-    """Differences 1, 3, 5: bias 3, deviation 2."""
-    (axes,) = plots.bland_altman([11, 23, 35], [10, 20, 30], "%").axes
-    dots, *levels = (line.get_xydata() for line in axes.lines)
-    assert dots.tolist() == [[10, 1], [20, 3], [30, 5]]
-    assert [level[0, 1] for level in levels] == pytest.approx([3 - 3.92, 3, 3 + 3.92, 0])
 
 
 def test_each_seed_is_a_line_and_each_method_a_colour_and_a_name():
@@ -133,6 +137,15 @@ def test_people_stand_beside_the_dice_of_watched_frames_too():
     dice, *people = axes.lines
     assert dice.get_xydata().tolist() == [[1, 0.5], [2, 0.75]]
     assert_people_are_shown(axes, *people)
+
+
+def test_bland_altman_shows_each_pair_the_bias_and_the_limits():
+    pairs = {"EF": ([50, 62], [54, 60]), "area": ([1, 2], [1, 1])}
+    ef, area = plots.bland_altman(pairs, {"EF": (-1.0, -9.3, 7.3), "area": (0.5, None, None)}).axes
+    assert ef.collections[0].get_offsets().tolist() == [[52, -4], [61, 2]] and ef.get_title() == "EF"
+    assert [set(line.get_ydata()) for line in ef.lines] == [{-1.0}, {-9.3}, {7.3}]
+    assert [set(line.get_ydata()) for line in area.lines] == [{0.5}]
+    assert plots.bland_altman({}, {}).axes[0].lines[:] == []  # nothing was measured
 
 
 def test_bland_altman_shows_each_pair_the_bias_and_the_limits():

@@ -86,9 +86,10 @@ def test_a_cut_skip_reaches_the_next_convolutions_as_zeros(network):
     np.testing.assert_allclose(cut, outputs(changed), atol=1e-5)
 
 
-def test_slope_zero_is_the_network_with_relu(network):
-    without = with_weights_of(network, model="improved_resunet", slope=0.0)
-    np.testing.assert_allclose(outputs(autopsy.with_slope(network, 0.0)), outputs(without), atol=1e-6)
+@pytest.mark.parametrize("slope", [0.0, 0.3])
+def test_another_slope_is_a_network_built_with_it(network, slope):
+    other = with_weights_of(network, model="improved_resunet", slope=slope)
+    np.testing.assert_allclose(outputs(autopsy.with_slope(network, slope)), outputs(other), atol=1e-6)
 
 
 def test_the_network_itself_stays_as_it_was(network):
