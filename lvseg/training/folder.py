@@ -6,7 +6,7 @@ No other module names a file of a run. A folder of runs has a plan beside them.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ KERAS, ONNX = "weights.keras", "weights.onnx"
 """The trained network, for Keras and for everything else."""
 OUTPUTS = (EXPERIMENT, SPLIT, HISTORY, KERAS, ONNX, SCORES, MASKS)
 """What a finished run's folder holds besides the receipt, which has a checksum of each."""
+NUMBERS = (EXPERIMENT, HISTORY, SCORES)
+"""What tables and curves are made of: enough to keep a run to look at, without its weights and masks."""
 RECEIPT = "receipt.json"
 """The only proof that a run is done, written as its last act."""
 STATE, MEMBER = "state.npz", "member_"
@@ -59,11 +61,14 @@ def tidy(folder: Path) -> None:
         shutil.rmtree(member)
 
 
-def read_receipt(folder: Path) -> dict[str, Any] | None:
-    """The receipt in `folder`; None where there is none or a file isn't what it was when the receipt was written."""
+def read_receipt(folder: Path, held: Sequence[str] = OUTPUTS) -> dict[str, Any] | None:
+    """The receipt in `folder`; None where there is none or a file isn't what it was when the receipt was written.
+
+    held: the files that are looked at; `NUMBERS` of a run that was kept without the others.
+    """
     try:
         receipt = files.read_json(folder / RECEIPT)
-        intact = all(files.sha256(folder / name) == receipt["files"][name] for name in OUTPUTS)
+        intact = all(files.sha256(folder / name) == receipt["files"][name] for name in held)
     except (DataError, OSError, KeyError, TypeError):
         return None
     return receipt if intact else None
@@ -115,9 +120,9 @@ class Run:
     history: pd.DataFrame
 
     @classmethod
-    def load(cls, folder: Path) -> Run:
-        """Read a run's folder; raises `lvseg.DataError` where its receipt is missing or no longer holds."""
-        receipt, experiment = read_receipt(folder), experiment_in(folder)
+    def load(cls, folder: Path, held: Sequence[str] = OUTPUTS) -> Run:
+        """Read a run's folder; raises `lvseg.DataError` where its receipt is missing or no longer holds for `held`."""
+        receipt, experiment = read_receipt(folder, held), experiment_in(folder)
         if receipt is None or experiment is None:
             raise DataError(f"{folder}: has no valid receipt, so the run isn't finished; run it again")
         names = {"frame": str, "patient": str}  # a name may look like a number, or like "NA"
@@ -130,6 +135,6 @@ class Run:
             return masks[frame]
 
 
-def gather(runs: Path) -> list[Run]:
+def gather(runs: Path, held: Sequence[str] = OUTPUTS) -> list[Run]:
     """All runs of the plan in the folder `runs`, in its order; raises `lvseg.DataError` where one isn't finished."""
-    return [Run.load(runs / name) for name in files.read_json(runs / PLAN)["runs"]]
+    return [Run.load(runs / name, held) for name in files.read_json(runs / PLAN)["runs"]]
