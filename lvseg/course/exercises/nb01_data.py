@@ -342,4 +342,4 @@ LEAKAGE = Exercise(
     hints=("`np.isin(test, train)` is True where a tested frame's patient trains.", "The mean of bools is a share."),
 )  # fmt: skip
 
-EXERCISES = (POLYGON, ED_ES, SPLIT, LEAKAGE)
+EXERCISES = (ED_ES, POLYGON, SPLIT, LEAKAGE)

@@ -346,4 +346,4 @@ COST = Exercise(
     ),
 )
 
-EXERCISES = (GATE, CUT, MEAN, COST)
+EXERCISES = (GATE, COST, MEAN, CUT)
