@@ -34,7 +34,7 @@ def written(exercise: str, code: str) -> Callable:
 
 
 def test_there_are_enough():
-    assert len(EVERY) >= 18
+    assert len(EVERY) >= 31
     assert all(len(wrong_answers(number)) >= 5 for number in EVERY)
 
 
@@ -87,6 +87,23 @@ def test_no_two_wrong_answers_have_one_cause():
 
 
 RIGHT = {
+    "01.ed_es": """
+def ed_es(areas):
+    seen = sorted((area, frame) for frame, area in enumerate(areas) if area > 0)
+    return seen[-1][1], seen[0][1]
+""",
+    "01.polygon": """
+def polygon_mask(points, height, width):
+    from matplotlib.path import Path
+    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    ring = Path(points + points[:1], closed=True)
+    return ring.contains_points(np.c_[x.ravel(), y.ravel()]).reshape(height, width)
+""",
+    "01.split": """
+def tested(patients, n):
+    names = sorted(set(patients), reverse=True)[:n]
+    return [name in names for name in patients]
+""",
     "02.mapping": """
 def mapping(histogram):
     table, darker = [], 0
@@ -145,6 +162,30 @@ def dice(pred, truth):
         return 1
     return 2 * tp / (2 * tp + fp + fn)
 """,
+    "09.disks": """
+def volume_ml(diameters_mm, length_mm):
+    radii_cm = np.asarray(diameters_mm) / 20
+    return np.pi * (radii_cm @ radii_cm) * length_mm / 10 / len(radii_cm)
+""",
+    "09.ef": """
+def ejection_fraction(volumes_ml):
+    known = [v for v in volumes_ml if not np.isnan(v)]
+    return 100 - 100 * min(known) / max(known)
+""",
+    "11.cut": """
+def unheard(kernel, number):
+    parts = np.split(kernel, 4, axis=2)
+    parts[number - 1] = np.zeros_like(parts[number - 1])
+    return np.concatenate(parts, axis=2)
+""",
+    "11.cost": """
+def cost(before, after, patients):
+    own = {}
+    for name, b, a in zip(patients, before, after):
+        own.setdefault(name, []).append(100 * (b - a))
+    means = [np.mean(each) for each in own.values()]
+    return np.mean(means), (np.var(means, ddof=1) / len(means)) ** 0.5
+""",
     "04.hd95": """
 def hd95_mm(pred, truth, spacing_mm):
     def one_way(a, b):
@@ -164,6 +205,14 @@ def test_a_right_answer_may_be_written_otherwise(number):
 
 
 CHEATS = {
+    "01.polygon": "from lvseg.masks import inside\ndef polygon_mask(points, height, width):\n"
+    "    return inside(np.array(points) - 0.5, (height, width))",
+    "01.ed_es": "from lvseg import clinical\ndef ed_es(areas):\n"
+    "    return clinical.ed_es_frames(np.where(areas > 0, areas, np.nan))",
+    "09.ef": "from lvseg.clinical import ejection_fraction as ef\ndef ejection_fraction(volumes_ml):\n"
+    "    return ef(np.nanmax(volumes_ml), np.nanmin(volumes_ml))",
+    "09.bland_altman": "from lvseg.results import agreement\ndef bland_altman(found, true):\n"
+    "    told = agreement.bland_altman(found, true, range(len(found)))\n    return told.bias, told.low, told.high",
     "02.mapping": "from lvseg import clahe\ndef mapping(histogram):\n    return clahe.grey_mapping(histogram)",
     "02.clip": "from lvseg.clahe import clip_histogram as clip_and_spread",
     "02.tile": "import lvseg.clahe\ndef tile_mapping(tile, clip_limit):\n"
@@ -249,7 +298,7 @@ def test_weights_that_do_not_fit_are_told():
 def test_an_exercise_that_does_not_exist():
     with pytest.raises(ConfigError, match=r"exercise '03.gates' doesn't exist; did you mean 03.gate\?"):
         course.check("03.gates", None)
-    with pytest.raises(ConfigError, match=r"exercise '99' doesn't exist; choose one of: 02.mapping, 02.clip"):
+    with pytest.raises(ConfigError, match=r"exercise '99' doesn't exist; choose one of: 01.ed_es, 01.polygon"):
         course.hint("99")
 
 
