@@ -67,8 +67,3 @@ def branch(network: keras.Model, number: int) -> list[str]:
         if within := re.fullmatch(rf"(resblock_\d+_inception_branch{number})_activation\d+", layer.name):
             found[within[1]] = layer.name
     return list(found.values())
-
-
-def shortcuts(network: keras.Model) -> list[str]:
-    """The convolutions around which a ResBlock learns a residual, in the order of the blocks (U1)."""
-    return [layer.name for layer in network.layers if re.fullmatch(r"resblock_\d+_shortcut", layer.name)]
