@@ -148,15 +148,6 @@ def test_bland_altman_shows_each_pair_the_bias_and_the_limits():
     assert plots.bland_altman({}, {}).axes[0].lines[:] == []  # nothing was measured
 
 
-def test_bland_altman_shows_each_pair_the_bias_and_the_limits():
-    pairs = {"EF": ([50, 62], [54, 60]), "area": ([1, 2], [1, 1])}
-    ef, area = plots.bland_altman(pairs, {"EF": (-1.0, -9.3, 7.3), "area": (0.5, None, None)}).axes
-    assert ef.collections[0].get_offsets().tolist() == [[52, -4], [61, 2]] and ef.get_title() == "EF"
-    assert [set(line.get_ydata()) for line in ef.lines] == [{-1.0}, {-9.3}, {7.3}]
-    assert [set(line.get_ydata()) for line in area.lines] == [{0.5}]
-    assert plots.bland_altman({}, {}).axes[0].lines[:] == []  # nothing was measured
-
-
 def test_fig7_has_the_label_around_each_methods_mask():
     moved = np.roll(MASK, 5, axis=1)
     figure = plots.fig7([(IMAGE, MASK, {"unet": moved, "resunet": MASK})] * 2, ["one", "two"])
