@@ -4,7 +4,7 @@ PROFILE ?= class
 DATA ?= phantom
 BENCH ?=
 
-.PHONY: reproduce test test-quick test-torch test-wheel lab bench lint notebooks lock wheels clean
+.PHONY: reproduce test test-quick test-torch test-wheel test-systems lab bench lint notebooks lock wheels clean
 
 reproduce:
 	$(PYTHON) make.py reproduce --profile $(PROFILE) --data "$(DATA)"
@@ -12,5 +12,5 @@ reproduce:
 bench:
 	$(PYTHON) make.py bench $(BENCH)
 
-test test-quick test-torch test-wheel lab lint notebooks lock wheels clean:
+test test-quick test-torch test-wheel test-systems lab lint notebooks lock wheels clean:
 	$(PYTHON) make.py $@

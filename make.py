@@ -53,6 +53,10 @@ COMMANDS: dict[str, tuple[str, list[tuple[dict[str, str], list[str]]]]] = {
         "build the wheel and use it in a clean environment, which takes some minutes and 2 GB",
         [({}, ["python", "-m", "pytest", "tests/wheel.py"])],
     ),
+    "test-systems": (
+        "a whole reproduction on a pretended Windows and macOS, some minutes",
+        [({}, ["python", "-m", "pytest", "tests/elsewhere.py"])],
+    ),
     "bench": ("measure what benchmarks/ measures", [({}, ["python", "-m", "benchmarks"])]),
     "lint": (
         "format, style, types, and the direction of imports",
