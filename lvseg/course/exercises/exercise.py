@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from lvseg.errors import LvsegError
+
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 """What lies between these two lines of an exercise's function is left to the student; nbgrader knows them too."""
 
@@ -55,7 +57,7 @@ class Result:
         return f"{mark} {self.exercise}, {self.verdict}: {self.message}"
 
 
-class Misfit(Exception):
+class Misfit(LvsegError):
     """An answer can't be compared, and the message says why: its weights have other shapes, for instance."""
 
 

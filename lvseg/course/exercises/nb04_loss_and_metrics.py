@@ -293,9 +293,11 @@ def _masks(random: np.random.Generator) -> Probes:
     pred = (truth & (random.random((9, 12)) < 0.8)) | (random.random((9, 12)) < 0.15)
     truth[0, :4], pred[0, :4] = (True, True, True, False), (True, False, True, True)
     truth[1, :2], pred[1, :2] = (True, False), (False, False)
-    nothing = np.zeros_like(truth)
+    nothing, small, large = np.zeros_like(truth), np.zeros_like(truth), np.zeros_like(truth)
+    small[2, 3:9], large[2:4, 5:11] = True, True  # 6 and 12 pixels, of which 4 are shared
     return {
         "two masks that overlap": (pred, truth),
+        "a mask that misses much": (small, large),
         "two equal masks": (truth, truth.copy()),
         "a mask where there is no LV": (pred, nothing),
         "two empty masks": (nothing, nothing.copy()),
