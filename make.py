@@ -37,7 +37,7 @@ NEUTRAL += [f"tests/figures/{name}.py" for name in ("test_graph", "test_diagrams
 JAX = {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
 TORCH = {"KERAS_BACKEND": "torch"}
 NBCONVERT = ["jupyter", "nbconvert", "--ExecutePreprocessor.record_timing=False", "--to", "notebook", "--execute"]
-NOTEBOOKS = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "notebooks").glob("0*.ipynb"))]
+NOTEBOOKS = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))]
 
 COMMANDS: dict[str, tuple[str, list[tuple[dict[str, str], list[str]]]]] = {
     "reproduce": ("train every network with every seed; ends with report/index.html", [({}, ["lvseg", "reproduce"])]),
@@ -68,7 +68,7 @@ COMMANDS: dict[str, tuple[str, list[tuple[dict[str, str], list[str]]]]] = {
         ],
     ),
     "notebooks": (
-        "execute the committed notebooks in their places; 05 and 06 show a finished reproduction",
+        "execute the committed notebooks in their places; 05 and 06 as a finished reproduction or the kept numbers have them",
         [({}, [*NBCONVERT, "--inplace", *NOTEBOOKS])],
     ),
     "lock": ("make the locks and the conda environments from pyproject.toml", [({}, ["python", "binder/lock.py"])]),
