@@ -44,7 +44,7 @@ COMMANDS: dict[str, tuple[str, list[tuple[dict[str, str], list[str]]]]] = {
     "lab": ("the course in JupyterLab", [({}, ["jupyter", "lab", "notebooks/00_start_here.ipynb"])]),
     "lvseg": ("the command line, such as `lvseg predict echo.dcm --out masks`", [({}, ["lvseg"])]),
     "test": ("every test, and those of networks on JAX too", [({}, PYTEST), (JAX, [*PYTEST, *NEUTRAL])]),
-    "test-quick": ("what takes less than five seconds a test: two minutes", [({}, [*PYTEST, "-m", "not slow"])]),
+    "test-quick": ("what takes less than five seconds a test: a few minutes", [({}, [*PYTEST, "-m", "not slow"])]),
     "test-torch": (
         "networks and losses on PyTorch, which has to be installed in .venv first",
         [(TORCH, ["python", "-m", "pytest", *NEUTRAL, "tests/test_backends.py"])],
