@@ -68,7 +68,7 @@ COMMANDS: dict[str, tuple[str, list[tuple[dict[str, str], list[str]]]]] = {
         ],
     ),
     "notebooks": (
-        "execute the committed notebooks in their places; 05 and 06 as a finished reproduction or the kept numbers have them",
+        "execute the committed notebooks in their places; 06 shows your runs, or the kept ones",
         [({}, [*NBCONVERT, "--inplace", *NOTEBOOKS])],
     ),
     "lock": ("make the locks and the conda environments from pyproject.toml", [({}, ["python", "binder/lock.py"])]),
