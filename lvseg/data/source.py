@@ -30,6 +30,8 @@ def open_source(spec: str, patients: Path | None = None) -> list[Frame]:
     """
     kind, _, folder = spec.partition(":")
     if kind == "phantom":
+        if patients is not None:
+            raise ConfigError(f"{patients}: virtual patients are known, so no list states them; leave --patients out")
         return _virtual_patients(spec)
     if kind not in KINDS or not folder:
         choice = ", ".join(f"{kind}:DIR" for kind in KINDS)

@@ -53,3 +53,8 @@ def test_a_folder_means_the_same_from_everywhere(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     assert absolute("images:a/../b") == f"images:{tmp_path / 'b'}" and absolute("camus:~") == f"camus:{Path.home()}"
     assert absolute("phantom") == "phantom" and absolute("phantom:adult:3x2") == "phantom:adult:3x2"
+
+
+def test_a_list_of_virtual_patients_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="virtual patients are known"):
+        open_source("phantom", tmp_path / "patients.csv")
